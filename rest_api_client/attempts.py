@@ -1,0 +1,122 @@
+"""The attempt level: one request on the wire, recorded, and once more where authentication asks for it.
+
+`AttemptLevel` is the only way down from retry, hedge and redirect; `Terminal` is its other end, where the engine is
+called. Between them stand breaker, limiter and authentication. Each pass leaves one `Attempt` in the call's record,
+whether it was answered, failed or cancelled.
+"""
+
+from __future__ import annotations
+
+from .context import Context
+from .events import AttemptEnded
+from .exceptions import APIError, HookError, TransportError
+from .models import Attempt, Request, Response
+from .redaction import redact_url
+from .transport import Exchange, Transport
+from .typing import Proceed
+
+MAX_RESENDS = 5
+"""Round trips one attempt may take for authentication; Digest needs one, a multi-step scheme two or three."""
+
+
+class AttemptLevel:
+    """Runs the attempt chain and keeps its record."""
+
+    def __init__(self, chain: Proceed) -> None:
+        self._chain = chain
+
+    async def __call__(self, request: Request, context: Context) -> Response:
+        """One attempt: a single pass, or a few where authentication asks again."""
+        memory: dict[str, object] = {}
+        for _ in range(MAX_RESENDS + 1):
+            attempt = self._begin(context, memory)
+            response = await self._pass(request, attempt)
+            context.record = attempt.record
+            if attempt.again is None:
+                return response
+            request = attempt.again
+            await close(response)
+        raise HookError(f"authentication asked for more than {MAX_RESENDS} resends: it may be looping", request=request)
+
+    def _begin(self, context: Context, memory: dict[str, object]) -> Context:
+        call = context.call
+        attempt = Context(call)
+        attempt.memory = memory
+        attempt.exchange = Exchange(call.runtime.clock, call.options.timeouts, call.deadline)
+        attempt.record = len(call.attempts)
+        started = call.runtime.now() - call.started
+        call.attempts.append(Attempt(number=attempt.record + 1, started=started, elapsed=0.0, url="", reason="in flight"))
+        return attempt
+
+    async def _pass(self, request: Request, attempt: Context) -> Response:
+        if attempt.options.attempt_headers:
+            request = request.with_headers(x_call_id=attempt.call.id, x_attempt=str(attempt.record + 1))
+        try:
+            response = await self._chain(request, attempt)
+        except BaseException as error:
+            _record(request, attempt, error)
+            raise
+        _record(request, attempt, response)
+        return response
+
+
+def _record(request: Request, context: Context, result: Response | BaseException) -> None:
+    call, exchange = context.call, context.exchange
+    assert exchange is not None
+    begun = call.attempts[context.record]
+    outcome = context.classify(request, result)
+    failed = isinstance(result, BaseException)
+    record = call.attempts[context.record] = Attempt(
+        number=begun.number,
+        started=begun.started,
+        elapsed=call.runtime.now() - call.started - begun.started,
+        url=redact_url(str(request.url)),
+        status_code=_status(result),
+        error=type(result).__name__ if failed else None,
+        reason=outcome.reason if not failed or isinstance(result, Exception) else "cancelled",
+        sent=exchange.bytes_sent,
+        peer=exchange.peer,
+        http_version=exchange.http_version,
+    )
+    context.tell(AttemptEnded, request, attempt=record)
+
+
+def _status(result: Response | BaseException) -> int | None:
+    response = result if isinstance(result, Response) else result.response if isinstance(result, APIError) else None
+    return response.status_code if response is not None else None
+
+
+class Terminal:
+    """The end of the chain: the engine is called, and what it proves goes into the error."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def __call__(self, request: Request, context: Context) -> Response:
+        """Send the request.
+
+        Raises:
+            APIError: with the request in it; a `TransportError` says whether the server can have acted on it.
+        """
+        exchange = context.exchange
+        assert exchange is not None
+        sent_at = context.runtime.time()
+        try:
+            response = await self._transport.send(request, exchange)
+        except TransportError as error:
+            error.processed = "no" if exchange.unsent else error.processed
+            error.request = request
+            raise
+        except APIError as error:
+            error.request = request
+            raise
+        response.request = request
+        response.sent_at, response.received_at = sent_at, context.runtime.time()
+        return response
+
+
+async def close(response: Response) -> None:
+    """Give back what an answer holds, read or not."""
+    if response.stream is not None:
+        await response.stream.aclose()
+        response.stream = None

@@ -1,0 +1,218 @@
+"""Request bodies: what can be sent again, and what cannot.
+
+A body is bytes, replayable (a file that seeks back, a factory that makes it anew) or one-shot (an iterator that is gone
+once read). Only the first two may be sent a second time; `open` says so before anything is sent, so that no server ever
+receives an empty or half body in the place of a used-up one.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Protocol, TypeAlias
+
+from .exceptions import ClosedError, ConfigurationError
+from .typing import ContentTypes, Progress
+
+CHUNK = 65536
+"""Bytes read from a file at once."""
+
+Chunks: TypeAlias = Iterator[bytes] | AsyncIterator[bytes]
+
+
+class Body(Protocol):
+    """What a request carries."""
+
+    @property
+    def length(self) -> int | None:
+        """Bytes in all, or None where that is not known before it was read (it is then sent chunked)."""
+        ...
+
+    @property
+    def replayable(self) -> bool:
+        """Whether `open` may be called again."""
+        ...
+
+    def open(self) -> Chunks:
+        """The chunks from the start. An `AsyncIterator` only if the caller gave one.
+
+        Raises:
+            ClosedError: a one-shot body that was opened before.
+        """
+        ...
+
+
+class BytesBody:
+    """A body in memory."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    @property
+    def length(self) -> int:
+        """Bytes in all."""
+        return len(self.data)
+
+    @property
+    def replayable(self) -> bool:
+        """Always."""
+        return True
+
+    def open(self) -> Iterator[bytes]:
+        """All of it, at once."""
+        return iter((self.data,) if self.data else ())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BytesBody) and other.data == self.data
+
+    def __hash__(self) -> int:
+        return hash(self.data)
+
+    def __repr__(self) -> str:
+        return f"<BytesBody {len(self.data)} bytes>"
+
+
+EMPTY = BytesBody(b"")
+
+
+class FileBody:
+    """A binary file from where it stands: rewound for each attempt if it can seek, else one-shot. Never closed here."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        if isinstance(file, io.TextIOBase) or "b" not in getattr(file, "mode", "b"):
+            raise ConfigurationError(f"{file!r} is open as text: open it with mode 'rb'")
+        self._file = file
+        self.replayable = bool(getattr(file, "seekable", lambda: False)())
+        self._start = file.tell() if self.replayable else 0
+        self._used = False
+        self.length = self._measure()
+
+    def _measure(self) -> int | None:
+        if not self.replayable:
+            return None
+        end = self._file.seek(0, io.SEEK_END)
+        self._file.seek(self._start)
+        return end - self._start
+
+    def open(self) -> Iterator[bytes]:
+        """The file's bytes from where it stood when the request was built."""
+        if self._used and not self.replayable:
+            raise ClosedError("this file cannot seek back and was sent already: give bytes, or a callable that opens it")
+        self._used = True
+        if self.replayable:
+            self._file.seek(self._start)
+        return iter(lambda: self._file.read(CHUNK), b"")
+
+
+class PathBody:
+    """A file by its path, opened anew for each attempt."""
+
+    replayable = True
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.length: int | None = path.stat().st_size
+        except OSError as error:
+            raise ConfigurationError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+        self._path = path
+
+    def open(self) -> Iterator[bytes]:
+        """The file's bytes."""
+        with self._path.open("rb") as file:
+            yield from iter(lambda: file.read(CHUNK), b"")
+
+
+class FactoryBody:
+    """A body made anew for each attempt by a callable."""
+
+    replayable = True
+
+    def __init__(self, make: Callable[[], Iterable[bytes] | AsyncIterable[bytes]], length: int | None = None) -> None:
+        self._make = make
+        self.length = length
+
+    def open(self) -> Chunks:
+        """What the callable makes, now."""
+        return _iterate(self._make())
+
+
+class OneShotBody:
+    """An iterator that is gone once read; never sent twice."""
+
+    replayable = False
+
+    def __init__(self, source: Iterable[bytes] | AsyncIterable[bytes], length: int | None = None) -> None:
+        self._source: Iterable[bytes] | AsyncIterable[bytes] | None = source
+        self.length = length
+
+    def open(self) -> Chunks:
+        """The chunks, once."""
+        source, self._source = self._source, None
+        if source is None:
+            raise ClosedError("this body can be read only once and was sent already: give a callable that makes it anew")
+        return _iterate(source)
+
+
+class ProgressBody:
+    """A body that tells how much of it was handed to the engine; counts from 0 again for each attempt."""
+
+    def __init__(self, body: Body, progress: Progress) -> None:
+        self._body = body
+        self._progress = progress
+        self.length = body.length
+        self.replayable = body.replayable
+
+    def open(self) -> Chunks:
+        """The same chunks, counted."""
+        chunks = self._body.open()
+        return self._count(chunks) if isinstance(chunks, Iterator) else self._acount(chunks)
+
+    def _count(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        sent = 0
+        for chunk in chunks:
+            yield chunk
+            sent += len(chunk)
+            self._progress(sent, self.length)
+
+    async def _acount(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        sent = 0
+        async for chunk in chunks:
+            yield chunk
+            sent += len(chunk)
+            self._progress(sent, self.length)
+
+
+def _iterate(source: object) -> Chunks:
+    if isinstance(source, AsyncIterable):
+        return aiter(source)
+    if isinstance(source, Iterable) and not isinstance(source, str):
+        return iter((bytes(source),)) if isinstance(source, bytes | bytearray) else iter(source)
+    raise ConfigurationError(f"a body must be an iterable of bytes, got {type(source).__name__}")
+
+
+def raw_body(content: ContentTypes) -> Body:
+    """The body for `content=`.
+
+    Raises:
+        ConfigurationError: a type that cannot be sent, a text file, or a file that is not there.
+    """
+    if isinstance(content, bytes | bytearray | memoryview):
+        return BytesBody(bytes(content))
+    if isinstance(content, str):
+        return BytesBody(content.encode())
+    if isinstance(content, Path):
+        return PathBody(content)
+    if hasattr(content, "read"):
+        return FileBody(content)
+    if callable(content):
+        return FactoryBody(content)
+    if isinstance(content, list | tuple):
+        return FactoryBody(lambda: content)
+    if isinstance(content, Iterable | AsyncIterable):
+        return OneShotBody(content)
+    raise ConfigurationError(
+        f"content={type(content).__name__}: give bytes, str, a binary file, a Path, an iterable of bytes or a callable"
+    )

@@ -1,0 +1,146 @@
+"""What travels down the chain beside the request.
+
+A `Call` is made once per logical call and shared by all its attempts; a `Context` is one path through the chain: the
+call's own, and a fresh one per attempt. Policies read time, chance and options here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import random as _random  # noqa: TID251  the type only: the generator itself is handed in
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .events import Event, Sink
+from .exceptions import DeadlineExceeded
+from .models import Attempt, Request, Response
+from .outcome import Classify, Outcome, classify_http
+from .transport import Exchange, Timeouts
+from .typing import UNSET, Unset
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+Random = _random.Random
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOptions:
+    """What the caller chose for one call. `UNSET` leaves it to the policy; `None` means off.
+
+    Attributes:
+        timeouts: limits per phase.
+        deadline: seconds for the whole call.
+        max_retries: attempts after the first.
+        retry_unsafe: whether a request that is not idempotent may be sent again.
+        follow_redirects: whether redirects are followed.
+        auth: the authentication to use instead of the client's.
+        stream: whether the body is left unread.
+        attempt_headers: whether `x-call-id` and `x-attempt` are sent.
+    """
+
+    timeouts: Timeouts = Timeouts()
+    deadline: float | None | Unset = UNSET
+    max_retries: int | Unset = UNSET
+    retry_unsafe: bool | Unset = UNSET
+    follow_redirects: bool | Unset = UNSET
+    auth: Any = UNSET
+    stream: bool = False
+    attempt_headers: bool = False
+
+
+DEFAULT_OPTIONS = CallOptions()
+
+
+class Call:
+    """One logical call: identity, start, deadline, and the record of its attempts."""
+
+    __slots__ = ("_id", "attempts", "classify", "deadline", "emit", "options", "random", "runtime", "started", "template")
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        random: Random,
+        *,
+        options: CallOptions = DEFAULT_OPTIONS,
+        classify: Classify = classify_http,
+        emit: Sink | None = None,
+    ) -> None:
+        self.runtime = runtime
+        self.random = random
+        self.options = options
+        self.classify = classify
+        self.emit = emit
+        self.started = runtime.now()
+        self.deadline: float | None = None
+        self.attempts: list[Attempt] = []
+        self._id: str | None = None
+
+    @property
+    def id(self) -> str:
+        """32 hex digits, made when first asked for."""
+        if self._id is None:
+            self._id = f"{self.random.getrandbits(128):032x}"
+        return self._id
+
+
+class Context:
+    """One path through the chain.
+
+    Attributes:
+        call: what all paths of this call share.
+        runtime: the only way to wait.
+        random: the only source of chance.
+        options: what the caller chose.
+        emit: takes an event, or None when nobody listens: ask before building one.
+        exchange: the attempt's exchange; None above the attempt level.
+        record: where this attempt's record stands in `call.attempts`; -1 above the attempt level.
+        again: a request that this attempt wants sent next (`resend`).
+        memory: what a policy keeps from one resend to the next, by the policy's own key.
+    """
+
+    __slots__ = ("again", "call", "emit", "exchange", "memory", "options", "random", "record", "runtime")
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.runtime = call.runtime
+        self.random = call.random
+        self.options = call.options
+        self.emit = call.emit
+        self.exchange: Exchange | None = None
+        self.record = -1
+        self.again: Request | None = None
+        self.memory: dict[str, Any] | None = None
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the deadline (0 when it is past), or None without one."""
+        deadline = self.call.deadline
+        return None if deadline is None else max(0.0, deadline - self.runtime.now())
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, unless the deadline would pass meanwhile.
+
+        Raises:
+            DeadlineExceeded: at once, when no time would be left afterwards.
+        """
+        left = self.remaining
+        if left is not None and seconds >= left:
+            raise DeadlineExceeded(f"a wait of {seconds:.3g} s does not fit in the {left:.3g} s left of the deadline")
+        await self.runtime.sleep(seconds)
+
+    def classify(self, request: Request, result: Response | BaseException) -> Outcome:
+        """What an attempt's end means."""
+        return self.call.classify(request, result, self.runtime.time())
+
+    def resend(self, request: Request) -> None:
+        """Have the attempt level send this request next, once the present answer was given back.
+
+        Authentication uses it: the new request passes breaker and limiter like any other.
+        """
+        self.again = request
+
+    def tell(self, kind: type[Event], request: Request, **details: Any) -> None:
+        """Emit an event, if anybody listens."""
+        if self.emit is not None:
+            endpoint = request.template or request.url.path
+            self.emit(kind(call_id=self.call.id, at=self.runtime.now(), method=request.method, endpoint=endpoint, **details))

@@ -1,0 +1,127 @@
+"""What a call tells while it runs: typed events, for logs, metrics, timelines and tests.
+
+Sinks are plain callables that take an event. They run in the caller's thread or task, never under a lock; what a sink
+raises is reported through `sys.unraisablehook` and never touches the call. Nothing is built when nobody listens.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TypeAlias, cast
+
+from .models import Attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What all events carry.
+
+    Attributes:
+        call_id: names the logical call; the same in each of its events and in `x-call-id`.
+        at: monotonic seconds of the client's clock.
+        method: the request's method.
+        endpoint: the path as the caller wrote it, without values filled in: fit for a metric's label.
+    """
+
+    call_id: str
+    at: float
+    method: str
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStarted(Event):
+    """A call began."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnded(Event):
+    """A call is over: answered, failed or cancelled."""
+
+    url: str
+    duration: float
+    status_code: int | None
+    error: str | None
+    reason: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded(Event):
+    """One request is over; `attempt` is the record that `response.attempts` will hold."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryDecided(Event):
+    """The retry policy chose: `decision` "retry" with `delay` seconds to wait, or the reason why not."""
+
+    attempt: int
+    decision: str
+    delay: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimited(Event):
+    """The client's own limiter made the call wait so many seconds, or refused it."""
+
+    waited: float
+    refused: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitChanged(Event):
+    """The circuit breaker of `key` went from one state to another."""
+
+    key: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirected(Event):
+    """A redirect is followed."""
+
+    status_code: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialsWithheld(Event):
+    """A request leaves the origin that credentials belong to, and goes without them. `names` are header or query names."""
+
+    origin: str
+    names: tuple[str, ...]
+
+
+Sink: TypeAlias = Callable[[Event], object]
+
+
+def fan_out(sinks: Sequence[Sink]) -> Sink | None:
+    """One sink for many, or None for none."""
+    if not sinks:
+        return None
+
+    def emit(event: Event) -> None:
+        for sink in sinks:
+            try:
+                sink(event)
+            except Exception as error:  # noqa: BLE001  a listener must not break the call
+                _report(error, sink)
+
+    return emit
+
+
+def _report(error: Exception, sink: Sink) -> None:
+    args = SimpleNamespace(
+        exc_type=type(error), exc_value=error, exc_traceback=error.__traceback__, err_msg="event sink failed", object=sink
+    )
+    sys.unraisablehook(cast("sys.UnraisableHookArgs", args))

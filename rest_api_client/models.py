@@ -1,0 +1,410 @@
+"""The values a call is made of: what is asked, what came back, and what happened in between.
+
+They are light and slotted. A policy changes a request by `request.replace(...)`; nothing shares a mutable part. A
+response is buffered (its `content` is there) unless the call asked for a stream, and carries the body still unread
+while it travels up the chain.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from .bodies import EMPTY, Body
+from .exceptions import (
+    ClosedError,
+    ConfigurationError,
+    DecodeError,
+    RateLimitError,
+    Side,
+    StatusError,
+    status_error_class,
+)
+from .headers import Headers
+from .links import Link, parse_link_header
+from .redaction import redact_url
+from .serializers import JSON_SERIALIZER, Serializer, convert
+from .urls import URL
+
+if TYPE_CHECKING:
+    from .transport import ByteStream
+
+T = TypeVar("T")
+
+_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"})
+"""RFC 9110, section 9.2.2, and the QUERY method's own specification."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request, ready to be sent.
+
+    Attributes:
+        method: upper-case as given; a token (RFC 9110, section 9.1).
+        url: absolute and encoded.
+        headers: the fields this call sends, checked.
+        body: bytes, replayable or one-shot (`bodies`).
+        template: the path as the caller wrote it ("/users/{id}"), the name under which this request is counted.
+        secrets: names of header fields, given for the whole client, that belong to the client's own origin alone.
+    """
+
+    method: str
+    url: URL
+    headers: Headers = field(default_factory=Headers)
+    body: Body = EMPTY
+    template: str | None = None
+    secrets: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.method, str) or not _METHOD.fullmatch(self.method):
+            raise ConfigurationError(f"method {self.method!r} is not a token: use letters, for example GET or PURGE")
+
+    def replace(self, **changes: Any) -> Request:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def with_headers(self, **fields: str) -> Request:
+        """A copy with header fields set; an underscore in a name stands for a hyphen."""
+        return self.replace(headers=self.headers.merged({name.replace("_", "-"): value for name, value in fields.items()}))
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether sending it twice does what sending it once does (RFC 9110, section 9.2.2)."""
+        return self.method in IDEMPOTENT_METHODS
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The key by which the server recognises a repeat, where the request carries one."""
+        return self.headers.get("idempotency-key")
+
+    @property
+    def label(self) -> str:
+        """Method and masked URL, for people."""
+        return f"{self.method} {redact_url(str(self.url))}"
+
+    def __repr__(self) -> str:
+        return f"<Request {self.label}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One request that was put on the wire, or that the chain stopped just before.
+
+    Attributes:
+        number: counts from 1; a resend for authentication or a redirect has a number of its own.
+        started: seconds after the call began.
+        elapsed: seconds until its answer was complete (or its head, for a stream) or it failed.
+        status_code: the answer's status, or None.
+        error: the class name of the error that ended it, or None.
+        reason: why it ended so, in a fixed vocabulary ("ok", "status 503", "read timeout" ...).
+        decision: what the retry policy made of it ("return", "retry", or why not), with `delay` seconds before the next.
+        sent: bytes of the request that left the machine.
+        url: where it went, masked.
+        peer: address and port of the other end, where the engine tells.
+        http_version: "HTTP/1.1", "HTTP/2" or None.
+    """
+
+    number: int
+    started: float
+    elapsed: float
+    url: str
+    status_code: int | None = None
+    error: str | None = None
+    reason: str = "ok"
+    decision: str = "return"
+    delay: float | None = None
+    sent: int = 0
+    peer: str | None = None
+    http_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Problem details of an answer (RFC 9457). `extensions` holds the members the RFC does not name."""
+
+    type: str = "about:blank"
+    title: str | None = None
+    status: int | None = None
+    detail: str | None = None
+    instance: str | None = None
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, data: object) -> Problem | None:
+        """Problem details out of parsed JSON; members of a wrong type are ignored, as the RFC asks (section 3.1)."""
+        if not isinstance(data, dict):
+            return None
+        members = cast("dict[str, Any]", data)
+
+        def text(name: str) -> str | None:
+            value = members.get(name)
+            return value if isinstance(value, str) else None
+
+        status = members.get("status")
+        named = {"type", "title", "status", "detail", "instance"}
+        return cls(
+            type=text("type") or "about:blank",
+            title=text("title"),
+            status=status if isinstance(status, int) and not isinstance(status, bool) else None,
+            detail=text("detail"),
+            instance=text("instance"),
+            extensions={name: value for name, value in members.items() if name not in named},
+        )
+
+
+class Response:
+    """What came back.
+
+    Attributes:
+        status_code: the status.
+        reason: the reason phrase, "" where the protocol has none.
+        headers: the fields as received.
+        request: the request this answers (after redirects: the last one).
+        http_version: "HTTP/1.1", "HTTP/2".
+        stream: the body while it is unread, else None.
+        elapsed: seconds from the start of the call to the end of the body (of the head, for a stream), waits included.
+        history: the redirects that led here, oldest first.
+        attempts: one record per request put on the wire for this call.
+    """
+
+    __slots__ = (
+        "_content",
+        "_parsed",
+        "attempts",
+        "elapsed",
+        "headers",
+        "history",
+        "http_version",
+        "raw_size",
+        "reason",
+        "received_at",
+        "request",
+        "sent_at",
+        "serializer",
+        "status_code",
+        "stream",
+    )
+
+    def __init__(
+        self,
+        status_code: int,
+        *,
+        headers: Headers | None = None,
+        content: bytes | None = None,
+        stream: ByteStream | None = None,
+        request: Request | None = None,
+        reason: str = "",
+        http_version: str = "HTTP/1.1",
+    ) -> None:
+        self.status_code = status_code
+        self.headers = headers if headers is not None else Headers()
+        self.request = request
+        self.reason = reason
+        self.http_version = http_version
+        self.stream = stream
+        self.serializer: Serializer = JSON_SERIALIZER
+        self.elapsed = 0.0
+        self.history: tuple[Response, ...] = ()
+        self.attempts: tuple[Attempt, ...] = ()
+        self.sent_at = 0.0
+        self.received_at = 0.0
+        self.raw_size = 0
+        self._content = content if content is not None or stream is not None else b""
+        self._parsed: Any = _UNPARSED
+
+    @property
+    def content(self) -> bytes:
+        """The decoded body.
+
+        Raises:
+            ClosedError: the call asked for a stream and the body was not read.
+        """
+        if self._content is None:
+            raise ClosedError("the body was not read: call read() inside the `with client.stream(...)` block")
+        return self._content
+
+    def fill(self, content: bytes) -> None:
+        """Take the whole decoded body; the stream is used up."""
+        self._content = content
+        self.stream = None
+
+    @property
+    def buffered(self) -> bool:
+        """Whether the body is here."""
+        return self._content is not None
+
+    @property
+    def encoding(self) -> str:
+        """The charset of the content type, if Python knows it, else UTF-8."""
+        return charset(self.headers.get("content-type"))
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that do not fit the charset become U+FFFD."""
+        return self.content.decode(self.encoding, errors="replace")
+
+    @property
+    def data(self) -> Any:
+        """The body as its content type says: parsed JSON, text for text types, bytes for the rest, None where there is none.
+
+        Raises:
+            DecodeError: the content type says JSON and the body is not.
+        """
+        if self._parsed is _UNPARSED:
+            self._parsed = self._parse()
+        return self._parsed
+
+    def _parse(self) -> Any:
+        if not self.content or self.status_code == 204 or (self.request and self.request.method == "HEAD"):
+            return None
+        kind = media_type(self.headers.get("content-type"))
+        if kind == "application/json" or kind.endswith("+json"):
+            return self.json()
+        return self.text if kind.startswith("text/") or kind == "application/xml" else self.content
+
+    def json(self) -> Any:
+        """The body parsed as JSON, whatever its content type.
+
+        Raises:
+            DecodeError: the body is no JSON; the message shows where.
+        """
+        try:
+            return self.serializer.loads(self.content)
+        except (ValueError, RecursionError) as error:
+            shown = self.content[:80]
+            raise DecodeError(
+                f"{self._label}: the body is no JSON ({error}); it starts with {shown!r}",
+                request=self.request,
+                response=self,
+            ) from error
+
+    def parse(self, kind: type[T]) -> T:
+        """The body as a dataclass, TypedDict, list of these ... or, where installed, a pydantic or msgspec type.
+
+        Raises:
+            DecodeError: the body does not fit the type; the message names the field.
+            ConfigurationError: the type is of no kind that can be parsed into.
+        """
+        try:
+            return convert(self.json(), kind)
+        except (ValueError, TypeError, KeyError) as error:
+            if isinstance(error, ConfigurationError):
+                raise
+            raise DecodeError(f"{self._label}: {error}", request=self.request, response=self) from error
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is below 400."""
+        return self.status_code < 400
+
+    @property
+    def url(self) -> str:
+        """Where the answer came from, after redirects."""
+        return str(self.request.url) if self.request is not None else ""
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """Names and values of the cookies this answer sets."""
+        pairs = (value.partition(";")[0].partition("=") for value in self.headers.get_list("set-cookie"))
+        return {name.strip(): value.strip() for name, equals, value in pairs if equals}
+
+    @property
+    def links(self) -> dict[str, Link]:
+        """The answer's links by relation (RFC 8288): `response.links["next"].url`."""
+        found: dict[str, Link] = {}
+        for value in self.headers.get_list("link"):
+            for link in parse_link_header(value):
+                for relation in link.rel:
+                    found.setdefault(relation, link)
+        return found
+
+    @property
+    def is_redirect(self) -> bool:
+        """Whether this is a redirect that could be followed."""
+        return self.status_code in {301, 302, 303, 307, 308} and "location" in self.headers
+
+    @property
+    def problem(self) -> Problem | None:
+        """The answer's problem details (RFC 9457), or None where it has none."""
+        if self._content is None or media_type(self.headers.get("content-type")) != "application/problem+json":
+            return None
+        try:
+            return Problem.read(json.loads(self._content))
+        except (ValueError, RecursionError):
+            return None
+
+    def raise_for_status(self) -> Response:
+        """Return this response, or raise what its status stands for.
+
+        Raises:
+            StatusError: 4xx or 5xx; the subclass says which.
+        """
+        if self.status_code >= 400:
+            raise self.error()
+        return self
+
+    def error(self, retry_after: float | None = None) -> StatusError:
+        """The exception this 4xx or 5xx answer stands for."""
+        problem = self.problem
+        detail = (problem.detail or problem.title) if problem else None
+        message = f"{self._label}{': ' + detail if detail else ''}"
+        error = status_error_class(self.status_code)(message, request=self.request, response=self)
+        error.attempts = self.attempts
+        if isinstance(error, RateLimitError):
+            error.retry_after = retry_after
+        return error
+
+    @property
+    def side(self) -> Side:
+        """Whose failure the status reports."""
+        return "server" if self.status_code >= 500 else "ours"
+
+    @property
+    def _label(self) -> str:
+        asked = self.request.label if self.request is not None else "response"
+        return f"{asked}: {self.status_code} {self.reason}".rstrip()
+
+    def __repr__(self) -> str:
+        return f"<Response {self._label}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the unread body: a connection cannot be pickled."""
+        state = {name: getattr(self, name) for name in self.__slots__ if name not in {"stream", "_parsed", "serializer"}}
+        return state | {"stream": None, "_parsed": _UNPARSED, "serializer": JSON_SERIALIZER}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+class _Unparsed:
+    def __reduce__(self) -> str:
+        return "_UNPARSED"
+
+
+_UNPARSED = _Unparsed()
+
+
+def media_type(content_type: str | None) -> str:
+    """Type and subtype in lower case, without parameters."""
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
+_CHARSET = re.compile(r";\s*charset\s*=\s*\"?([A-Za-z0-9._:+-]{1,40})", re.IGNORECASE)
+
+
+def charset(content_type: str | None) -> str:
+    """The charset a content type names, if Python knows it, else UTF-8."""
+    found = _CHARSET.search(content_type or "")
+    if found is None:
+        return "utf-8"
+    try:
+        b"".decode(found[1])
+    except (LookupError, ValueError):
+        return "utf-8"
+    return found[1].lower()

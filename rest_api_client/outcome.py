@@ -1,0 +1,109 @@
+"""What an attempt's result means: the one place that reads status codes and exception classes.
+
+Policies ask for an `Outcome` and never look at a status. One classifier per protocol: this is the one for HTTP; gRPC or
+GraphQL bring theirs, and a user replaces it with `classify=`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from .exceptions import (
+    CircuitOpenError,
+    DeadlineExceeded,
+    DecodeError,
+    Processed,
+    RateLimitExceeded,
+    RequestTimeout,
+    ResponseTooLarge,
+    TransportError,
+)
+from .models import Request, Response
+from .utils import parse_retry_after
+
+
+class Kind(StrEnum):
+    """The four ends an attempt can have."""
+
+    OK = "ok"
+    FAILED = "failed"
+    """The server or the way to it failed: worth another try, counted by the breaker."""
+    THROTTLED = "throttled"
+    """The server is fine and asks for fewer requests."""
+    REJECTED = "rejected"
+    """This request is refused and would be refused again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a policy needs to know of an attempt's end.
+
+    Attributes:
+        kind: ok, failed, throttled or rejected.
+        reason: a fixed word or two, fit for a label: "ok", "status 503", "connect error".
+        retry_after: seconds the server asks to wait, or None.
+        processed: whether the server acted on the request: "yes", "no" or "unknown".
+    """
+
+    kind: Kind
+    reason: str
+    retry_after: float | None = None
+    processed: Processed = "unknown"
+
+
+Classify: TypeAlias = Callable[[Request, Response | BaseException, float], Outcome]
+"""(request, answer or error, wall time of its arrival) -> outcome."""
+
+_REFUSED_UNREAD = frozenset({425, 429})
+"""425: RFC 8470 section 5.2; 429: the limiter stands before the application (RFC 6585 section 4)."""
+_TRANSIENT = frozenset({408, 425, 500, 502, 503, 504})
+
+
+def classify_http(request: Request, result: Response | BaseException, wall: float) -> Outcome:
+    """The outcome of an HTTP attempt."""
+    if isinstance(result, Response):
+        return _of_response(result, wall)
+    return _of_error(result)
+
+
+def _of_response(response: Response, wall: float) -> Outcome:
+    status = response.status_code
+    if status < 400:
+        return Outcome(Kind.OK, "ok", processed="yes")
+    asked = response.headers.get("retry-after")
+    retry_after = parse_retry_after(asked, wall) if asked is not None else None
+    processed: Processed = "no" if status in _REFUSED_UNREAD else "unknown"
+    if status == 429:
+        return Outcome(Kind.THROTTLED, "status 429", retry_after, processed)
+    if status in _TRANSIENT:
+        return Outcome(Kind.FAILED, f"status {status}", retry_after, processed)
+    return Outcome(Kind.FAILED if status > 504 else Kind.REJECTED, f"status {status}", retry_after, processed)
+
+
+_REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (CircuitOpenError, "circuit open"),
+    (RateLimitExceeded, "rate limited"),
+    (DeadlineExceeded, "deadline"),
+    (ResponseTooLarge, "too large"),
+    (DecodeError, "undecodable"),
+)
+
+
+def _of_error(error: BaseException) -> Outcome:
+    if isinstance(error, TransportError):
+        return Outcome(Kind.FAILED, _words(error), processed=error.processed)
+    for kind, reason in _REASONS:
+        if isinstance(error, kind):
+            processed: Processed = "no" if kind in {CircuitOpenError, RateLimitExceeded} else "unknown"
+            failed = kind in {DeadlineExceeded}
+            return Outcome(Kind.FAILED if failed else Kind.REJECTED, reason, processed=processed)
+    return Outcome(Kind.REJECTED, "error")
+
+
+def _words(error: TransportError) -> str:
+    """"connect error" from ConnectError, "read timeout" from ReadTimeout: few, fixed, fit for a label."""
+    name = "request timeout" if type(error) is RequestTimeout else type(error).__name__
+    return "".join(f" {c.lower()}" if c.isupper() and i and not name[i - 1].isupper() else c.lower() for i, c in enumerate(name))

@@ -1,0 +1,177 @@
+"""The chain: policies in one fixed order, on two levels, down to the transport.
+
+    call:     telemetry > deadline > fallback > redirect > cookies > cache > coalesce > retry > hedge
+    attempt:  telemetry > circuit breaker > rate limit > bulkhead > auth > read > decode > transport
+
+What happens once per call stands above; what happens for each request on the wire, whoever caused it (a retry, a hedge,
+an authentication round trip), stands below, so that nothing escapes the limiter and the breaker. `Stage` is that order.
+
+A policy is any `async def (request, context, proceed) -> Response`. One with state has `bind`, which gives the same
+policy with a fresh state; a pipeline binds each policy once, when it is made. What is off is not in the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+
+from .attempts import AttemptLevel, Terminal
+from .exceptions import ConfigurationError
+from .models import Request, Response
+from .transport import Transport
+from .typing import Proceed
+
+if TYPE_CHECKING:
+    from .context import Context
+    from .runtime import Runtime
+
+
+class Stage(IntEnum):
+    """Where in the chain a policy stands, outermost first."""
+
+    CALL_TELEMETRY = 0
+    CALL_MIDDLEWARE = 1
+    DEADLINE = 2
+    FALLBACK = 3
+    REDIRECT = 4
+    COOKIES = 5
+    CACHE = 6
+    COALESCE = 7
+    RETRY = 8
+    HEDGE = 9
+    ATTEMPT_TELEMETRY = 20
+    CIRCUIT_BREAKER = 21
+    RATE_LIMIT = 22
+    BULKHEAD = 23
+    ATTEMPT_MIDDLEWARE = 24
+    AUTH = 25
+    READ = 26
+    DECODE = 27
+
+    @property
+    def per_attempt(self) -> bool:
+        """Whether it runs for each request on the wire."""
+        return self >= Stage.ATTEMPT_TELEMETRY
+
+
+class Policy(Protocol):
+    """One unit of behaviour in the chain."""
+
+    @property
+    def stage(self) -> Stage:
+        """Where it stands."""
+        ...
+
+    async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
+        """Handle the request: usually by awaiting `proceed(request, context)`, once, never, or several times."""
+        ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A policy with a memory."""
+
+    def bind(self, runtime: Runtime) -> Policy:
+        """The same policy with a fresh state, or itself where the state was given (`state=`)."""
+        ...
+
+
+AsyncMiddleware: TypeAlias = Callable[[Request, "Context", Proceed], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Middleware:
+    """A user's function as a stage: per call below telemetry, or per attempt above authentication."""
+
+    function: AsyncMiddleware
+    stage: Stage = Stage.CALL_MIDDLEWARE
+
+    async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
+        """Call the function."""
+        return await self.function(request, context, proceed)
+
+
+@dataclass(frozen=True, slots=True)
+class StageDescription:
+    """One line of `describe()`: the stage, the policy's name, and the options that are not the default."""
+
+    stage: Stage | None
+    name: str
+    options: dict[str, Any]
+
+    level: ClassVar[tuple[str, str]] = ("call", "attempt")
+
+    def __str__(self) -> str:
+        level = self.level[self.stage is None or self.stage.per_attempt]
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+        return f"{level:8} {self.name}({shown})"
+
+
+class Pipeline:
+    """Policies and a transport, bound together.
+
+    Args:
+        policies: in any order; each is put at its stage, several of one stage stay as given.
+        transport: where the chain ends.
+        runtime: what the policies wait on; their states are made for its clock.
+
+    Raises:
+        ConfigurationError: two policies where one stage takes only one.
+    """
+
+    def __init__(self, policies: Iterable[Policy], transport: Transport, runtime: Runtime) -> None:
+        self.transport = transport
+        bound = [policy.bind(runtime) if isinstance(policy, Stateful) else policy for policy in policies]
+        self.policies: Sequence[Policy] = sorted(bound, key=lambda policy: policy.stage)
+        _refuse_doubles(self.policies)
+        calls = [policy for policy in self.policies if not policy.stage.per_attempt]
+        attempts = [policy for policy in self.policies if policy.stage.per_attempt]
+        self._handle = _chain(calls, AttemptLevel(_chain(attempts, Terminal(transport))))
+
+    def __call__(self, request: Request, context: Context) -> Awaitable[Response]:
+        """Send a request through the chain."""
+        return self._handle(request, context)
+
+    def describe(self) -> list[StageDescription]:
+        """The chain as it is, outermost first, the transport last; `str()` of a line reads well."""
+        lines = [StageDescription(policy.stage, type(policy).__name__, _options(policy)) for policy in self.policies]
+        return [*lines, StageDescription(None, self.transport.name, {})]
+
+
+_REPEATABLE = frozenset({Stage.CALL_MIDDLEWARE, Stage.ATTEMPT_MIDDLEWARE, Stage.RATE_LIMIT})
+
+
+def _refuse_doubles(policies: Sequence[Policy]) -> None:
+    for one, other in zip(policies, policies[1:], strict=False):
+        if one.stage == other.stage and one.stage not in _REPEATABLE:
+            raise ConfigurationError(
+                f"two policies at stage {one.stage.name}: {type(one).__name__} and {type(other).__name__}; give one"
+            )
+
+
+def _chain(policies: Sequence[Policy], end: Proceed) -> Proceed:
+    handler = end
+    for policy in reversed(policies):
+        handler = _link(policy, handler)
+    return handler
+
+
+def _link(policy: Policy, proceed: Proceed) -> Proceed:
+    def handle(request: Request, context: Context) -> Awaitable[Response]:
+        return policy(request, context, proceed)
+
+    return handle
+
+
+def _options(policy: object) -> dict[str, Any]:
+    if not is_dataclass(policy):
+        return {}
+    shown: dict[str, Any] = {}
+    for option in (f for f in fields(policy) if f.repr):
+        value = getattr(policy, option.name)
+        default = option.default if option.default is not MISSING else None
+        if value != default:
+            shown[option.name] = value
+    return shown

@@ -1,0 +1,110 @@
+"""Reading the answer: decoded by us, bounded, and inside the attempt.
+
+`Decode` turns the engine's raw stream into decoded pieces for every engine alike, counting both sides. `Read`, above
+it, takes the whole body while the attempt still runs, so that a body that breaks off is an attempt that failed and can
+be retried. A call that streams leaves the body unread; its pieces are still counted, by ratio alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+
+from .attempts import close
+from .context import Context
+from .decoding import BodyLimits, BodyMeter, Decoder
+from .exceptions import APIError
+from .models import Request, Response
+from .pipeline import Stage
+from .transport import ByteStream
+from .typing import Proceed
+
+ERROR_BODY = 1 << 20
+"""Bytes of a 4xx or 5xx answer's body that are read into the exception of a streaming call."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decode:
+    """Decodes the body (gzip, deflate, br, zstd) in bounded steps."""
+
+    limits: BodyLimits = field(default_factory=BodyLimits)
+    stage = Stage.DECODE
+
+    async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
+        """Hand on the answer with its body decoded as it is read."""
+        response = await proceed(request, context)
+        if response.stream is None:
+            return response
+        limits = replace(self.limits, max_decoded_bytes=None) if context.options.stream else self.limits
+        try:
+            response.stream = DecodedStream(response, limits)
+        except BaseException:
+            await close(response)
+            raise
+        return response
+
+
+class DecodedStream:
+    """A body, decoded while it is read. Errors carry request and response; the end of iteration gives the connection back."""
+
+    def __init__(self, response: Response, limits: BodyLimits) -> None:
+        assert response.stream is not None
+        self._raw: ByteStream = response.stream
+        self._response = response
+        encodings = [name.strip() for name in response.headers.get("content-encoding", "").split(",") if name.strip()]
+        self._meter = BodyMeter(limits)
+        self._decoder = Decoder(encodings, limits=limits) if encodings else None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for raw in self._raw:
+                self._response.raw_size += len(raw)
+                self._meter.raw(len(raw))
+                for piece in self._decoder.decode(raw) if self._decoder else (raw,):
+                    self._meter.decoded(len(piece))
+                    yield piece
+            for piece in self._decoder.finish() if self._decoder else ():
+                self._meter.decoded(len(piece))
+                yield piece
+        except APIError as error:
+            error.request = self._response.request
+            error.response = error.response or self._response
+            raise
+        finally:
+            await self._raw.aclose()
+
+    async def aclose(self) -> None:
+        """Give back the connection, or drop it where the body was not read to its end."""
+        await self._raw.aclose()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """Reads the whole body of a buffered call."""
+
+    stage = Stage.READ
+
+    async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
+        """Hand on the answer with its content, or as a stream where the call asked for one."""
+        response = await proceed(request, context)
+        if context.options.stream and response.status_code < 400:
+            return response
+        return await read(response, ERROR_BODY if context.options.stream else None)
+
+
+async def read(response: Response, limit: int | None = None) -> Response:
+    """Read the body into the response, at most `limit` bytes of it, and give back what it held."""
+    if response.stream is None:
+        return response
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async for piece in response.stream:
+            pieces.append(piece)
+            size += len(piece)
+            if limit is not None and size >= limit:
+                break
+    finally:
+        await response.stream.aclose()
+    response.fill(b"".join(pieces))
+    return response

@@ -1,0 +1,211 @@
+"""Script: one vocabulary for everything that can happen to a response.
+
+A script is a short list of timed steps that ends in exactly one way. The stage plays it on a real socket, the scripted
+transport in virtual time; a cassette keeps it; a fault is a function from script to script. It is pure data: nothing
+here waits, sends or decides.
+
+    Script(Delay(0.2), Head(200, {"content-type": "text/plain"}), Chunk(b"hel"), Delay(1), Chunk(b"lo"), End())
+    Script(Head(200, {"content-length": "100"}), Chunk(b"0123456789"), Reset())
+    Script(Refuse())
+
+`to_dict` and `from_dict` give the form that files hold (version 1). An unknown step is an error that names the version,
+so that an old reader never plays half of a newer script.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias, cast
+
+from .exceptions import ConfigurationError
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Nothing happens for so many seconds."""
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seconds < float("inf"):
+            raise ConfigurationError(f"Delay(seconds={self.seconds!r}): give a finite number of seconds, 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Status line and header fields. Without a framing field the player adds what the steps that follow need."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 100 <= self.status <= 999:
+            raise ConfigurationError(f"Head(status={self.status!r}): a status has three digits")
+        fields = self.headers.items() if isinstance(self.headers, Mapping) else self.headers
+        object.__setattr__(self, "headers", tuple((str(name), str(value)) for name, value in fields))
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes of the body, as they leave the server (still encoded)."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """From here on, body bytes come no faster than this."""
+
+    bytes_per_second: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.bytes_per_second < float("inf"):
+            raise ConfigurationError(f"Throttle(bytes_per_second={self.bytes_per_second!r}): give a number above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Trailers:
+    """Trailer fields behind the body (RFC 9110, section 6.5)."""
+
+    headers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The answer is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The connection is reset (RST)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The connection is closed (FIN), complete or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Nothing comes any more, and the connection stays open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """Bytes that are no HTTP, then the connection is closed."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The connection is refused. Stands alone."""
+
+
+Step: TypeAlias = Delay | Head | Chunk | Throttle | Trailers | End | Reset | Close | Stall | Garbage | Refuse
+ENDINGS = (End, Reset, Close, Stall, Garbage, Refuse)
+_STEPS: dict[str, type[Any]] = {
+    step.__name__.lower(): step
+    for step in (Delay, Head, Chunk, Throttle, Trailers, End, Reset, Close, Stall, Garbage, Refuse)
+}
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Script:
+    """What happens to one response, in order. Exactly one ending, at the end; a body only behind a head.
+
+    Raises:
+        ConfigurationError: the steps cannot be played as written; the message names the step.
+    """
+
+    steps: tuple[Step, ...] = field(default=())
+    version: ClassVar[int] = VERSION
+
+    def __init__(self, *steps: Step) -> None:
+        object.__setattr__(self, "steps", steps)
+        _check(steps)
+
+    @property
+    def ending(self) -> Step:
+        """The last step."""
+        return self.steps[-1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The form files hold."""
+        return {"version": VERSION, "steps": [_dump(step) for step in self.steps]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Script:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ConfigurationError: another version, an unknown step, or a step with wrong fields.
+        """
+        if data.get("version") != VERSION:
+            raise ConfigurationError(f"script version {data.get('version')!r}: this release reads version {VERSION}")
+        steps = data.get("steps")
+        if not isinstance(steps, list):
+            raise ConfigurationError("a script needs a list of `steps`")
+        return cls(*(_load(step) for step in cast("list[object]", steps)))
+
+
+def _check(steps: tuple[Step, ...]) -> None:
+    if not steps or not isinstance(steps[-1], ENDINGS):
+        raise ConfigurationError("a script ends in one of End, Reset, Close, Stall, Garbage, Refuse: add one")
+    seen_head = False
+    for place, step in enumerate(steps, 1):
+        if type(step) not in _STEPS.values():
+            raise ConfigurationError(f"step {place}: {step!r} is not a step of script version {VERSION}")
+        if isinstance(step, ENDINGS) and place < len(steps):
+            raise ConfigurationError(f"step {place}: {step!r} ends the script, but {len(steps) - place} more follow")
+        if isinstance(step, Head) and seen_head and place > 1:
+            raise ConfigurationError(f"step {place}: a second Head; a script answers once")
+        seen_head = seen_head or (isinstance(step, Head) and step.status >= 200)
+        if isinstance(step, Chunk | Trailers | End) and not seen_head:
+            raise ConfigurationError(f"step {place}: {type(step).__name__} needs a final Head (200 or above) before it")
+    if isinstance(steps[-1], Refuse) and len(steps) > 1:
+        raise ConfigurationError("Refuse stands alone: a refused connection has nothing before it")
+
+
+_Codec: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
+
+
+def _load_bytes(value: str) -> bytes:
+    return base64.b64decode(value, validate=True)
+
+
+def _dump_bytes(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")
+
+
+def _load_fields(value: list[list[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, text) for name, text in value)
+
+
+def _dump_fields(value: tuple[tuple[str, str], ...]) -> list[list[str]]:
+    return [[name, text] for name, text in value]
+
+
+_CODECS: dict[str, _Codec] = {"data": (_dump_bytes, _load_bytes), "headers": (_dump_fields, _load_fields)}
+
+
+def _dump(step: Step) -> dict[str, Any]:
+    fields = {name: getattr(step, name) for name in step.__dataclass_fields__}
+    shown = {name: _CODECS[name][0](value) if name in _CODECS else value for name, value in fields.items()}
+    return {"step": type(step).__name__.lower(), **shown}
+
+
+def _load(data: object) -> Step:
+    entry = dict(cast("Mapping[str, Any]", data)) if isinstance(data, Mapping) else {}
+    kind = _STEPS.get(str(entry.pop("step", None)))
+    if kind is None:
+        raise ConfigurationError(f"{data!r} is not a step of script version {VERSION}; known: {', '.join(_STEPS)}")
+    try:
+        return cast("Step", kind(**{name: _CODECS[name][1](value) if name in _CODECS else value for name, value in entry.items()}))
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"step {data!r} of script version {VERSION}: {error}") from error
