@@ -1,0 +1,67 @@
+"""Reading what a client sent: a JSON object, within bounds, or a problem that says what was wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from starlette.requests import Request
+
+from mockserver.problems import Problem
+
+MOST_BYTES = 1 << 20
+
+
+async def read_object(request: Request) -> dict[str, object]:
+    """The body as a JSON object.
+
+    Raises:
+        Problem: 415 another media type, 413 over 1 MiB, 400 not JSON, 422 JSON but no object.
+    """
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
+        raise Problem(415, f"send application/json, not {media or 'a body without Content-Type'}")
+    value = _parse(await read_bytes(request))
+    if not isinstance(value, dict):
+        raise Problem(422, f"send a JSON object, not {type(value).__name__}")
+    return value
+
+
+async def read_bytes(request: Request) -> bytes:
+    """The whole body. Raises Problem 413 when it has more than 1 MiB."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise Problem(413, f"the body has more than {MOST_BYTES} bytes", {"connection": "close"})
+    return bytes(body)
+
+
+def _parse(body: bytes) -> object:
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, f"the body is not JSON: {error}") from error
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def whole_number(name: str, text: str, low: int, high: int) -> int:
+    """A number from a URL. Raises Problem 400 when it is none, or out of bounds."""
+    # int() would also take "+1", " 1", "1_000" and digits of other scripts; and 5,000 digits take it long.
+    if not (text.isascii() and text.isdigit() and len(text) <= 18 and low <= int(text) <= high):
+        raise Problem(400, f"{name} must be a whole number from {low} to {high}, not {text[:40]!r}")
+    return int(text)
+
+
+def seconds(name: str, text: str, most: float) -> float:
+    """A time from a URL. Raises Problem 400 when it is none, or out of bounds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= most:
+        raise Problem(400, f"{name} must be a number of seconds from 0 to {most:g}, not {text[:40]!r}")
+    return value

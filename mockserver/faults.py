@@ -1,0 +1,119 @@
+"""What may go wrong on purpose: errors, slowness, a dead period. Each is a value, decided in plain code.
+
+Whether a fault strikes is never drawn from a stream but computed from the seed and the request (see `chance`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Protocol
+
+_NORMAL = NormalDist()
+_Z95 = _NORMAL.inv_cdf(0.95)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errors:
+    """Some requests are answered with a 5xx before anything is done.
+
+    Args:
+        probability: from 0 (never) to 1 (always).
+        status: 500 to 599.
+        retry_after: seconds for a `Retry-After` header; None sends none.
+    """
+
+    probability: float
+    status: int = 503
+    retry_after: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.probability <= 1:
+            raise ValueError(f"Errors.probability must lie between 0 and 1, not {self.probability!r}")
+        _check_status("Errors.status", self.status)
+        if self.retry_after is not None and self.retry_after < 0:
+            raise ValueError(f"Errors.retry_after must be None or at least 0 seconds, not {self.retry_after!r}")
+
+
+class Slowness(Protocol):
+    """A distribution of waiting times."""
+
+    def seconds(self, unit: float) -> float:
+        """The waiting time at this quantile, `unit` in [0, 1)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Waiting times as services have them: log-normal through the two percentiles given, in seconds.
+
+    Args:
+        p50: the median.
+        p95: 5 % wait longer; three times the median when not given. Nobody waits longer than the 99.9th percentile.
+    """
+
+    p50: float
+    p95: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.p50 < math.inf:
+            raise ValueError(f"Latency.p50 must be a number of seconds above 0, not {self.p50!r}")
+        if self.p95 is not None and not self.p50 <= self.p95 < math.inf:
+            raise ValueError(f"Latency.p95 must be at least p50 ({self.p50!r}), not {self.p95!r}")
+
+    def seconds(self, unit: float) -> float:
+        """The waiting time at this quantile."""
+        ratio = 3.0 if self.p95 is None else self.p95 / self.p50
+        quantile = min(max(unit, 0.001), 0.999)
+        return self.p50 * math.exp(math.log(ratio) / _Z95 * _NORMAL.inv_cdf(quantile))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvenLatency:
+    """Waiting times spread evenly from `low` to `high` seconds; equal ends make them all the same."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low <= self.high < math.inf:
+            raise ValueError(f"EvenLatency needs 0 <= low <= high, not {self.low!r} and {self.high!r}")
+
+    def seconds(self, unit: float) -> float:
+        """The waiting time at this quantile."""
+        return self.low + (self.high - self.low) * unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outage:
+    """A dead period: every request of a span of time fails, whoever sends it.
+
+    Args:
+        start: seconds after the first request arrived (0: dead from the first request on). Counted from there and
+            not from the server's start, because only the client knows when it begins.
+        duration: how many seconds it lasts.
+        status: answered with this 5xx and no `Retry-After`, as a gateway does whose service has gone.
+        reset: instead, cut the connection with a TCP RST.
+    """
+
+    start: float
+    duration: float
+    status: int = 503
+    reset: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < math.inf:
+            raise ValueError(f"Outage.start must be at least 0 seconds, not {self.start!r}")
+        if not 0 < self.duration < math.inf:
+            raise ValueError(f"Outage.duration must be above 0 seconds, not {self.duration!r}")
+        _check_status("Outage.status", self.status)
+
+    def covers(self, since_first: float) -> bool:
+        """Whether a request arriving that many seconds after the first one meets it."""
+        return self.start <= since_first < self.start + self.duration
+
+
+def _check_status(name: str, status: int) -> None:
+    if not 500 <= status <= 599:
+        raise ValueError(f"{name} must be a 5xx status, not {status!r}")

@@ -1,0 +1,94 @@
+"""Small routes that people expect of a server to test against.
+
+ANY /echo            the request as the server understood it, as JSON
+ANY /status/{code}   that status, 200 to 599
+GET /delay/{s}       an answer after so many seconds, at most 300
+GET /ndjson?count=n  n lines of JSON
+GET /sse?count=n     n server-sent events; ?interval=s between them, as for ndjson
+GET /health          up (also while everything else is made to fail)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Iterable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from mockserver.bodies import read_bytes, seconds, whole_number
+
+ANY = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+async def echo(request: Request) -> Response:
+    """Headers and query as lists of pairs, since both may repeat; the body as text, or base64 where it is none."""
+    body = await read_bytes(request)
+    content: dict[str, object] = {
+        "method": request.method,
+        "path": request.url.path,
+        "query": request.query_params.multi_items(),
+        "headers": request.headers.items(),
+    }
+    try:
+        content["body"] = body.decode()
+    except UnicodeDecodeError:
+        content["body_base64"] = base64.b64encode(body).decode()
+    return JSONResponse(content)
+
+
+async def status(request: Request) -> Response:
+    """An empty answer with the status asked for."""
+    await read_bytes(request)
+    return Response(status_code=whole_number("code", request.path_params["code"], 200, 599))
+
+
+async def delay(request: Request) -> Response:
+    """The answer comes when the time is over."""
+    waited = seconds("seconds", request.path_params["seconds"], 300)
+    await asyncio.sleep(waited)
+    return JSONResponse({"waited": waited})
+
+
+async def ndjson(request: Request) -> Response:
+    """One JSON object per line."""
+    count, interval = _pace(request)
+    lines = (f"{json.dumps({'n': n})}\n" for n in range(1, count + 1))
+    return StreamingResponse(_spaced(lines, interval), media_type="application/x-ndjson")
+
+
+async def sse(request: Request) -> Response:
+    """Server-sent events, with ids (WHATWG HTML, section 9.2)."""
+    count, interval = _pace(request)
+    events = (f"id: {n}\ndata: {json.dumps({'n': n})}\n\n" for n in range(1, count + 1))
+    return StreamingResponse(_spaced(events, interval), media_type="text/event-stream")
+
+
+def _pace(request: Request) -> tuple[int, float]:
+    query = request.query_params
+    count = whole_number("count", query.get("count", "5"), 0, 10_000)
+    return count, seconds("interval", query.get("interval", "0"), 60)
+
+
+async def _spaced(parts: Iterable[str], interval: float) -> AsyncIterator[str]:
+    for number, part in enumerate(parts):
+        if number:
+            await asyncio.sleep(interval)
+        yield part
+
+
+async def health(request: Request) -> Response:
+    """That the server is up."""
+    return JSONResponse({"status": "ok"})
+
+
+ROUTES = [
+    Route("/echo", echo, methods=ANY),
+    Route("/status/{code}", status, methods=ANY),
+    Route("/delay/{seconds}", delay),
+    Route("/ndjson", ndjson),
+    Route("/sse", sse),
+]
