@@ -22,7 +22,8 @@
     |-- RefusedError                        ours: a policy did not let the call through
     |   |-- CircuitOpenError
     |   `-- RateLimitExceeded               the client's own limit; the server's is RateLimitError
-    |-- TooManyRedirects
+    |-- RedirectError                       a redirect that cannot or must not be followed
+    |   `-- TooManyRedirects
     |-- DecodeError                         the answer came whole, but cannot be read as what it says it is
     |-- ResponseTooLarge                    the answer is larger than the client accepts
     `-- StatusError                         the server's: a 4xx or 5xx answer
@@ -186,10 +187,14 @@ class RateLimitExceeded(RefusedError):
     """The client's own rate limit would make this call wait longer than it may."""
 
 
-class TooManyRedirects(APIError):
-    """More redirects than allowed, or a redirect that cannot be followed."""
+class RedirectError(APIError):
+    """A redirect that cannot be followed (no usable target, a one-shot body) or must not be (a body to another origin)."""
 
     side: ClassVar[Side] = "server"
+
+
+class TooManyRedirects(RedirectError):
+    """More redirects than `max_redirects`, or a loop."""
 
 
 class DecodeError(APIError):

@@ -28,7 +28,7 @@ from .headers import Headers
 from .links import Link, parse_link_header
 from .redaction import redact_url
 from .serializers import JSON_SERIALIZER, Serializer, convert
-from .urls import URL
+from .urls import URL, Origin
 
 if TYPE_CHECKING:
     from .transport import ByteStream
@@ -50,7 +50,7 @@ class Request:
         headers: the fields this call sends, checked.
         body: bytes, replayable or one-shot (`bodies`).
         template: the path as the caller wrote it ("/users/{id}"), the name under which this request is counted.
-        secrets: names of header fields, given for the whole client, that belong to the client's own origin alone.
+        home: the origins that this call's credentials belong to; anywhere else it goes without them.
     """
 
     method: str
@@ -58,7 +58,7 @@ class Request:
     headers: Headers = field(default_factory=Headers)
     body: Body = EMPTY
     template: str | None = None
-    secrets: frozenset[str] = frozenset()
+    home: frozenset[Origin] = frozenset()
 
     def __post_init__(self) -> None:
         if not isinstance(self.method, str) or not _METHOD.fullmatch(self.method):
@@ -71,6 +71,11 @@ class Request:
     def with_headers(self, **fields: str) -> Request:
         """A copy with header fields set; an underscore in a name stands for a hyphen."""
         return self.replace(headers=self.headers.merged({name.replace("_", "-"): value for name, value in fields.items()}))
+
+    @property
+    def at_home(self) -> bool:
+        """Whether the request goes to an origin that its credentials belong to."""
+        return self.url.origin in self.home
 
     @property
     def idempotent(self) -> bool:
