@@ -1,0 +1,196 @@
+"""A trio run in virtual time, through trio's public `Clock` and `Instrument`.
+
+Before trio waits for I/O it calls `before_io_wait`: there the run parks on the virtual clock, until the deadline that
+trio has just asked its clock about. The clock wakes it through `TrioToken.run_sync_soon`; `after_io_wait` waits for
+the run's turn. A run that is woken by a foreign `run_sync_soon` joins the queue then; events of `AsyncRuntime` also
+rouse it at the moment of the call.
+
+trio runs the tasks that become ready together in a random order. `FixedOrder` replaces that, for as long as a
+virtual run lasts, through the switch that pytest-trio uses as well. It is private: a test fails when trio drops it.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Awaitable, Callable, MutableSequence
+from contextlib import AbstractContextManager
+from math import inf
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+
+import trio
+import trio._core._run as trio_run
+
+if TYPE_CHECKING:
+    from rest_api_client.virtual_clock import VirtualClock, Waiter
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_LONG = 86_400.0
+
+
+def run(clock: VirtualClock, function: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
+    """Run `function` like `trio.run`, in the time of `clock`."""
+    seat = VirtualRun(clock)
+    try:
+        return trio.run(function, *args, clock=seat, instruments=[seat])
+    except trio.TrioInternalError:
+        if seat.error is not None:
+            raise seat.error from None
+        raise
+
+
+class FixedOrder(random.Random):
+    """trio's source of chance, made to run a batch of tasks in the order in which they were spawned."""
+
+    _lock = threading.Lock()
+    _users = 0
+    _before: tuple[bool, Any] = (False, None)
+
+    def shuffle(self, x: MutableSequence[Any]) -> None:
+        """Turn a batch sorted by age round: trio takes tasks from its end."""
+        x.reverse()
+
+    @classmethod
+    def acquire(cls) -> None:
+        """Fix the order for one more run."""
+        with cls._lock:
+            if cls._users == 0:
+                cls._before = (trio_run._ALLOW_DETERMINISTIC_SCHEDULING, trio_run._r)
+                _set_scheduling(True, cls())
+            cls._users += 1
+
+    @classmethod
+    def release(cls) -> None:
+        """Restore trio's own order after the last run."""
+        with cls._lock:
+            cls._users -= 1
+            if cls._users == 0:
+                _set_scheduling(*cls._before)
+
+
+def _set_scheduling(deterministic: bool, chance: Any) -> None:
+    module: Any = trio_run
+    module._ALLOW_DETERMINISTIC_SCHEDULING = deterministic
+    module._r = chance
+
+
+class VirtualRun(trio.abc.Clock, trio.abc.Instrument):
+    """The seat of one trio run at a virtual clock: both its clock and its instrument. Not to be used twice."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._hosting = clock.hosting()
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._deadline = inf
+        self._waiter: Waiter | None = None
+        self._service: AbstractContextManager[None] | None = None
+        self._tasks: set[trio.lowlevel.Task] = set()
+        self.error: RuntimeError | None = None
+
+    # ------------------------------------------------------------------ the clock
+
+    def start_clock(self) -> None:
+        """Do nothing: the time began with the virtual clock."""
+
+    def current_time(self) -> float:
+        """Return the virtual `monotonic()`."""
+        return self._clock.monotonic()
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """Remember the moment for which trio is about to wait."""
+        self._deadline = deadline
+        return 0 if deadline <= self._clock.monotonic() else _LONG
+
+    # ------------------------------------------------------------------ the instrument
+
+    def before_run(self) -> None:
+        """Become a participant."""
+        FixedOrder.acquire()
+        self._hosting.__enter__()
+        self._token = trio.lowlevel.current_trio_token()
+
+    def after_run(self) -> None:
+        """Stop being one."""
+        self._hosting.__exit__(None, None, None)
+        FixedOrder.release()
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        """Remember the task for a report of who waits for what."""
+        self._tasks.add(task)
+
+    def task_exited(self, task: trio.lowlevel.Task) -> None:
+        """Forget the task."""
+        self._tasks.discard(task)
+
+    def before_io_wait(self, timeout: float) -> None:
+        """Park until the next deadline."""
+        self._waiter = None
+        if timeout <= 0:
+            return
+        if _watches_sockets():
+            self._crash(
+                RuntimeError(
+                    "a trio run of a VirtualClock waits for a socket or pipe: virtual time would run ahead of it and "
+                    "every timeout be false; use a scripted or in-process transport, or the SYSTEM clock"
+                )
+            )
+        elif trio.to_thread.current_default_thread_limiter().borrowed_tokens:
+            self._service = self._clock.serving()
+            self._service.__enter__()
+        else:
+            self._waiter = self._clock.park_run(self._deadline, self._describe, self._nudge)
+
+    def after_io_wait(self, timeout: float) -> None:
+        """Wait for this run's turn."""
+        if self._service is not None:
+            self._service.__exit__(None, None, None)
+            self._service = None
+        waiter, self._waiter = self._waiter, None
+        if waiter is None:
+            return
+        self._clock.wake_early(waiter)
+        try:
+            self._clock.take_turn(waiter)
+        except RuntimeError as error:
+            self._crash(error)
+
+    # ------------------------------------------------------------------ inside
+
+    def _nudge(self) -> None:
+        self._run_soon(_nothing)
+
+    def _crash(self, error: RuntimeError) -> None:
+        self.error = error
+        self._run_soon(_raise, error)
+
+    def _run_soon(self, function: Callable[[*Ts], object], *args: *Ts) -> None:
+        assert self._token is not None
+        self._token.run_sync_soon(function, *args)
+
+    def _describe(self) -> str:
+        tasks = sorted(f"{task.name} {_place(task)}" for task in self._tasks if not task.name.startswith("<"))
+        return "a trio run with " + ("; ".join(tasks) or "no task")
+
+
+def _nothing() -> None:
+    pass
+
+
+def _raise(error: RuntimeError) -> None:
+    raise error
+
+
+def _watches_sockets() -> bool:
+    """Say whether a task waits for more than the one wake-up socket of the run itself."""
+    io = trio.lowlevel.current_statistics().io_statistics
+    return getattr(io, "tasks_waiting_read", 1) > 1 or getattr(io, "tasks_waiting_write", 0) > 0
+
+
+def _place(task: trio.lowlevel.Task) -> str:
+    own = [(frame, line) for frame, line in task.iter_await_frames() if "/trio/" not in frame.f_code.co_filename]
+    if not own:
+        return ""
+    frame, line = own[-1]
+    return f"in {frame.f_code.co_qualname} ({frame.f_code.co_filename}:{line})"
