@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,12 +18,13 @@ from mockserver.faults import Errors, Outage, Slowness
 from mockserver.journal import Entry, Journal
 from mockserver.layers import Clock, Dying, Failing, Limiting, Processing, Recording, Slowing
 from mockserver.limits import Limit
-from mockserver.problems import Problem, answer_crash, answer_problem
+from mockserver.problems import Problem, answer_crash, answer_gone, answer_problem
 from mockserver.resources import Resources
 from mockserver.routes import ROUTES, health
 
 HEALTH_PATH = "/health"
 JOURNAL_PATH = "/__journal"
+HANDLERS = {HTTPException: answer_problem, ClientDisconnect: answer_gone, Exception: answer_crash}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class Staging:
 
     def _application(self) -> Starlette:
         routes = [*ROUTES, *Resources(self.resources, self.seed).routes()]
-        return Starlette(routes=routes, exception_handlers={HTTPException: answer_problem, Exception: answer_crash})
+        return Starlette(routes=routes, exception_handlers=HANDLERS)
 
     def _control(self, journal: Journal) -> Starlette:
         staging = {"seed": self.seed, "limit": self.limit.describe() if self.limit is not None else None}
@@ -70,7 +71,7 @@ class Staging:
             return JSONResponse(staging | journal.to_json())
 
         routes = [Route(HEALTH_PATH, health), Route(JOURNAL_PATH, show)]
-        return Starlette(routes=routes, exception_handlers={HTTPException: answer_problem, Exception: answer_crash})
+        return Starlette(routes=routes, exception_handlers=HANDLERS)
 
 
 class Control:

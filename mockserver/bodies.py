@@ -10,6 +10,7 @@ from starlette.requests import Request
 from mockserver.problems import Problem
 
 MOST_BYTES = 1 << 20
+MOST_LEVELS = 64
 
 
 async def read_object(request: Request) -> dict[str, object]:
@@ -39,13 +40,21 @@ async def read_bytes(request: Request) -> bytes:
 
 def _parse(body: bytes) -> object:
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        value = json.loads(body)
+        _check_depth(value, MOST_LEVELS)
+        # What cannot be sent back is not taken in: NaN, 1e999 (read as infinity), half a surrogate pair.
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise Problem(400, f"the body is not JSON: {error}") from error
+        raise Problem(400, f"the body is not usable JSON: {error}") from error
+    return value
 
 
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not a JSON number")
+def _check_depth(value: object, levels: int) -> None:
+    if levels == 0:
+        raise ValueError(f"nested deeper than {MOST_LEVELS} levels")
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for each in inner:
+        _check_depth(each, levels - 1)
 
 
 def whole_number(name: str, text: str, low: int, high: int) -> int:

@@ -96,7 +96,7 @@ def _server(options: argparse.Namespace) -> MockServer:
         seed=options.seed,
         resources=None if options.resource is None else dict(options.resource),
         limit=_limit(options.rate_limit, options.limit_kind),
-        errors=Errors(probability=options.errors, status=options.error_status) if options.errors else None,
+        errors=Errors(probability=options.errors, status=options.error_status),
         latency=options.latency,
         outages=options.dead,
         on_entry=_LOGS[options.log],
@@ -111,7 +111,7 @@ def _limit(rate: tuple[int, float] | None, kind: str) -> Limit | None:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) < 65536):
         raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 to 65535")
     return int(text)
 

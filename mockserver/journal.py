@@ -43,7 +43,9 @@ class Entry:
         processed: it reached the application, which did what it was asked (answered below 400).
         delay: seconds of injected latency.
         fault_id: the name of the fault injected, also sent as `x-fault-id`.
-        status: None while none was answered, and for ever where the connection was reset.
+        status: None while none was answered, and for ever where the connection was cut; 499 where the client went away
+            before its body was complete (nginx's number for it, sent to nobody).
+        retry_after: the header as answered, where it was in seconds.
         bytes_in: received, of the body.
         bytes_out: sent, of the body.
     """
@@ -62,6 +64,7 @@ class Entry:
     delay: float = 0.0
     fault_id: str | None = None
     status: int | None = None
+    retry_after: int | None = None
     finished: float | None = None
     bytes_in: int = 0
     bytes_out: int = 0

@@ -62,9 +62,10 @@ class Recording:
         async def follow(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self.journal.answer(entry, message["status"])
+                entry.retry_after = _digits(dict(message.get("headers", ())).get(b"retry-after", b"").decode("latin-1"))
                 if entry.fault_id is not None:
                     _headers(message).append((b"x-fault-id", entry.fault_id.encode()))
-            else:
+            elif entry.method != "HEAD":
                 entry.bytes_out += len(message.get("body", b""))
             await send(message)
 
@@ -73,7 +74,6 @@ class Recording:
 
 def _entry(scope: Scope, now: float) -> Entry:
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-    attempt = headers.get(b"x-attempt", "")
     return Entry(
         index=0,
         arrived=now,
@@ -81,9 +81,13 @@ def _entry(scope: Scope, now: float) -> Entry:
         path=scope["path"],
         query=scope["query_string"].decode("latin-1"),
         call_id=headers.get(b"x-call-id"),
-        attempt=int(attempt) if attempt.isascii() and attempt.isdigit() and len(attempt) < 10 else None,
+        attempt=_digits(headers.get(b"x-attempt", "")),
         idempotency_key=headers.get(b"idempotency-key"),
     )
+
+
+def _digits(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _counting(receive: Receive, entry: Entry) -> Receive:

@@ -36,8 +36,13 @@ async def answer_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 -- Starlette's type for handlers is wider than its calls
     detail = error.detail
     if not isinstance(error, Problem):
-        detail = f"{request.method} {request.url.path}: {error.detail.lower()}"
+        detail = f"{request.method} {request.scope['path']}: {error.detail.lower()}"
     return problem(error.status_code, detail, error.headers)
+
+
+async def answer_gone(request: Request, error: Exception) -> Response:
+    """Exception handler for a client that went away while sending. Nobody reads this; the journal shows it."""
+    return Response(status_code=499)
 
 
 async def answer_crash(request: Request, error: Exception) -> Response:

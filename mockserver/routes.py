@@ -29,7 +29,7 @@ async def echo(request: Request) -> Response:
     body = await read_bytes(request)
     content: dict[str, object] = {
         "method": request.method,
-        "path": request.url.path,
+        "path": request.scope["path"],
         "query": request.query_params.multi_items(),
         "headers": request.headers.items(),
     }

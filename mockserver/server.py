@@ -153,10 +153,11 @@ class MockServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # X-Forwarded-For must not decide who may read the journal
             headers=[("server", "mockserver")],
             backlog=BACKLOG,
         )
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        with listener, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             try:
                 runner.run(self._serve(uvicorn.Server(config), listener, ready))
             except BaseException as error:

@@ -39,7 +39,6 @@ class WireProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._taken = False
         inner = self.app
 
         async def app(scope: Any, receive: Receive, send: Send) -> None:
@@ -50,14 +49,8 @@ class WireProtocol(HttpToolsProtocol):
 
     def take_over(self) -> Any:
         """The transport, which uvicorn will touch no more."""
-        self._taken = True
         self.cycle.disconnected = True
         return self.transport
-
-    def data_received(self, data: bytes) -> None:
-        """Feed the parser, unless the connection is ours: it would answer 400 to what it cannot place."""
-        if not self._taken:
-            super().data_received(data)
 
 
 def wire_of(scope: Scope) -> Wire:
