@@ -6,8 +6,8 @@ sockets, only two things can wake it earlier: a signal, and `call_soon_threadsaf
 call, not when the wake-up byte is read, so that time cannot jump in between.
 
 `run_in_executor(None, ...)` and `asyncio.to_thread` start the job as a participant, which counts until its result was
-handed to the loop. `anyio.to_thread` has threads of its own: while one of them works the loop counts as running, and such a
-worker may not wait on the clock.
+handed to the loop. `anyio.to_thread` has threads of its own: while one of them works the loop counts as running, and
+such a worker may not wait on the clock.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
 
-    from rest_api_client.virtual_clock import VirtualClock
+    from .virtual_clock import VirtualClock
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -105,9 +105,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._clock.rouse(self._home)
         return handle
 
-    def run_in_executor(  # type: ignore[override]
-        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
-    ) -> asyncio.Future[T]:
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Run a job in a thread of its own, a participant until its result was handed to the loop."""
         if executor is not None:
             raise RuntimeError(
@@ -136,7 +134,7 @@ def _work(job: Future[T], function: Callable[[], T]) -> None:
         return
     try:
         result = function()
-    except BaseException as error:  # noqa: BLE001 - it belongs to whoever awaits the job
+    except BaseException as error:  # it belongs to whoever awaits the job
         job.set_exception(error)
     else:
         job.set_result(result)

@@ -26,7 +26,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from math import inf, isnan
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, TypeVarTuple
+
+from .virtual_threads import VirtualFlag, VirtualThread
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,8 +36,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+_DEADLOCK = """at {now:g} virtual seconds everybody waits, and nobody is left to wake anybody:
+{who}
+Wake them from a participant of this clock (clock.thread, clock.run_asyncio, clock.run_trio), or give the wait a
+timeout; threads started in another way are not known to the clock."""
 
-class VirtualDeadlock(RuntimeError):  # noqa: N818 - "deadlock" is the word of the field
+
+class VirtualDeadlock(RuntimeError):
     """All participants of a virtual clock wait without a deadline, and nobody is left who could wake one."""
 
 
@@ -71,7 +78,7 @@ class VirtualClock:
         self._start = start.timestamp()
         self._now = 0.0
         self._owner = threading.current_thread()
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._turns = itertools.count(1)
         self._queue: list[tuple[float, int, Waiter]] = []
         self._busy = 0
@@ -108,7 +115,7 @@ class VirtualClock:
         waiter = Waiter(lambda: "its first turn", None)
 
         def body() -> None:
-            with self._lock:
+            with self.lock:
                 self._members[threading.get_ident()] = 1
             try:
                 self.take_turn(waiter)
@@ -118,7 +125,7 @@ class VirtualClock:
 
         threading.Thread(target=body, name=name, daemon=True).start()
         waiter.who = name
-        with self._lock:
+        with self.lock:
             self._enqueue(waiter, self._now)
             self._advance()
 
@@ -134,7 +141,7 @@ class VirtualClock:
         finally:
             self._leave()
 
-    def __enter__(self) -> VirtualClock:
+    def __enter__(self) -> Self:
         self._enter()
         return self
 
@@ -146,7 +153,7 @@ class VirtualClock:
 
     def rouse(self, thread: int) -> None:
         """Give the loop that runs in `thread` the next turn, because something outside it gave it work."""
-        with self._lock:
+        with self.lock:
             waiter = self._runs.get(thread)
             if waiter is not None and waiter.parked:
                 self.wake_early(waiter)
@@ -174,21 +181,21 @@ class VirtualClock:
 
     def run_asyncio(self, function: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
         """Run `function` like `asyncio.run`, on a loop that keeps this clock's time."""
-        from rest_api_client.virtual_asyncio import run
+        from .virtual_asyncio import run
 
         with self.hold():
             return run(self, function, *args)
 
     def run_trio(self, function: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
         """Run `function` like `trio.run`, in this clock's time and in one reproducible order."""
-        from rest_api_client.virtual_trio import run
+        from .virtual_trio import run
 
         with self.hold():
             return run(self, function, *args)
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         """Return an asyncio loop that keeps this clock's time: a `loop_factory`."""
-        from rest_api_client.virtual_asyncio import VirtualLoop
+        from .virtual_asyncio import VirtualLoop
 
         return VirtualLoop(self)
 
@@ -197,7 +204,7 @@ class VirtualClock:
         if backend == "asyncio":
             return {"loop_factory": self.new_event_loop}
         if backend == "trio":
-            from rest_api_client.virtual_trio import VirtualRun
+            from .virtual_trio import VirtualRun
 
             run = VirtualRun(self)
             return {"clock": run, "instruments": [run]}
@@ -212,7 +219,7 @@ class VirtualClock:
     def park(self, deadline: float, what: Callable[[], str]) -> Waiter:
         """Stop counting the calling participant as running; it must `take_turn` before it goes on."""
         waiter = Waiter(what, None)
-        with self._lock:
+        with self.lock:
             self._park(waiter, deadline)
         return waiter
 
@@ -225,7 +232,7 @@ class VirtualClock:
         """Park the loop that runs in this thread; if it was roused meanwhile it only waits for its turn."""
         thread = threading.get_ident()
         waiter = Waiter(what, wake)
-        with self._lock:
+        with self.lock:
             self._runs[thread] = waiter
             if thread in self._roused:
                 self._roused.remove(thread)
@@ -238,7 +245,7 @@ class VirtualClock:
         try:
             waiter.gate.acquire()
         except BaseException:  # Ctrl-C: this thread runs again, and must be counted
-            with self._lock:
+            with self.lock:
                 if waiter.parked:
                     self._grant(waiter)
             raise
@@ -247,7 +254,7 @@ class VirtualClock:
 
     def wake_early(self, waiter: Waiter) -> None:
         """Let `waiter` have the next turn instead of waiting for its deadline."""
-        with self._lock:
+        with self.lock:
             if waiter.parked and waiter.deadline > self._now:
                 self._enqueue(waiter, self._now)
                 self._advance()
@@ -267,19 +274,19 @@ class VirtualClock:
     @contextmanager
     def serving(self) -> Iterator[None]:
         """Let a loop really wait for its worker threads, without being parked: time stands still."""
-        with self._lock:
+        with self.lock:
             self._serving += 1
         try:
             yield
         finally:
-            with self._lock:
+            with self.lock:
                 self._serving -= 1
 
     # ------------------------------------------------------------------ inside (the lock is held)
 
     def _enter(self) -> None:
         thread = threading.get_ident()
-        with self._lock:
+        with self.lock:
             depth = self._members.get(thread, 0)
             if self._serving and not depth and _is_foreign_worker():
                 raise RuntimeError(
@@ -291,7 +298,7 @@ class VirtualClock:
 
     def _leave(self) -> None:
         thread = threading.get_ident()
-        with self._lock:
+        with self.lock:
             depth = self._members.pop(thread) - 1
             if depth:
                 self._members[thread] = depth
@@ -337,14 +344,7 @@ class VirtualClock:
             return  # the thread that made the clock runs outside it, and may wake somebody yet
         stuck = [w for _, turn, w in sorted(self._queue) if w.parked and w.turn == turn]
         lines = [f"  {waiter.who}: {waiter.what()}" for waiter in stuck]
-        report = "\n".join(
-            [
-                f"at {self._now:g} virtual seconds everybody waits, and nobody is left to wake anybody:",
-                *lines,
-                "Wake them from a participant of this clock (clock.thread, clock.run_asyncio, clock.run_trio), or give "
-                "the wait a timeout; threads started in another way are not known to the clock.",
-            ]
-        )
+        report = _DEADLOCK.format(now=self._now, who="\n".join(lines))
         for waiter in stuck:
             waiter.report = report
             self._grant(waiter)
@@ -363,81 +363,7 @@ def _is_foreign_worker() -> bool:
             module.check_cancelled()
         except RuntimeError:
             continue
-        except BaseException:  # noqa: BLE001 - it was cancelled, so it is one
+        except BaseException:  # it was cancelled, so it is one
             return True
         return True
     return False
-
-
-class VirtualFlag:
-    """A flag for threads in virtual time."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self._clock = clock
-        self._set = False
-        self._waiters: list[Waiter] = []
-
-    def set(self) -> None:
-        """Give every waiting thread the next turns, in the order in which they came."""
-        with self._clock._lock:
-            self._set = True
-            waiters, self._waiters = self._waiters, []
-            for waiter in waiters:
-                self._clock.wake_early(waiter)
-
-    def is_set(self) -> bool:
-        """Say whether it was set."""
-        return self._set
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Park until it is set or `timeout` virtual seconds passed; return whether it is set."""
-        clock = self._clock
-        with clock.hold():
-            with clock._lock:
-                if self._set or (timeout is not None and timeout <= 0):
-                    return self._set
-                deadline = inf if timeout is None else clock.monotonic() + timeout
-                waiter = clock.park(deadline, lambda: f"a flag, timeout={timeout}")
-                self._waiters.append(waiter)
-            try:
-                clock.take_turn(waiter)
-            finally:
-                with clock._lock:
-                    if waiter in self._waiters:
-                        self._waiters.remove(waiter)
-            return self._set
-
-
-class VirtualThread(Generic[T]):
-    """A thread of a virtual clock, running from the moment it is made."""
-
-    def __init__(self, clock: VirtualClock, function: Callable[[], T], name: str) -> None:
-        self._function = function
-        self._done = clock.flag()
-        self._result: list[T] = []
-        self._error: BaseException | None = None
-        clock.start(self._run, name=name)
-
-    def _run(self) -> None:
-        try:
-            self._result.append(self._function())
-        except BaseException as error:  # noqa: BLE001 - it belongs to whoever joins
-            self._error = error
-        finally:
-            self._done.set()
-
-    def is_alive(self) -> bool:
-        """Say whether it still runs."""
-        return not self._done.is_set()
-
-    def join(self, timeout: float | None = None) -> T:
-        """Wait, in virtual time, and return the function's result or raise its error.
-
-        Raises:
-            TimeoutError: it still runs after `timeout` virtual seconds.
-        """
-        if not self._done.wait(timeout):
-            raise TimeoutError(f"the thread still runs after {timeout} virtual seconds")
-        if self._error is not None:
-            raise self._error
-        return self._result[0]

@@ -22,7 +22,7 @@ import trio
 import trio._core._run as trio_run
 
 if TYPE_CHECKING:
-    from rest_api_client.virtual_clock import VirtualClock, Waiter
+    from .virtual_clock import VirtualClock, Waiter
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -57,8 +57,7 @@ class FixedOrder(random.Random):
         """Fix the order for one more run."""
         with cls._lock:
             if cls._users == 0:
-                cls._before = (trio_run._ALLOW_DETERMINISTIC_SCHEDULING, trio_run._r)
-                _set_scheduling(True, cls())
+                cls._before = _set_scheduling((True, cls()))
             cls._users += 1
 
     @classmethod
@@ -67,13 +66,15 @@ class FixedOrder(random.Random):
         with cls._lock:
             cls._users -= 1
             if cls._users == 0:
-                _set_scheduling(*cls._before)
+                _set_scheduling(cls._before)
 
 
-def _set_scheduling(deterministic: bool, chance: Any) -> None:
+def _set_scheduling(new: tuple[bool, Any]) -> tuple[bool, Any]:
+    """Set trio's private pair (sort each batch of tasks?, chance) and return what it was."""
     module: Any = trio_run
-    module._ALLOW_DETERMINISTIC_SCHEDULING = deterministic
-    module._r = chance
+    old = module._ALLOW_DETERMINISTIC_SCHEDULING, module._r  # noqa: SLF001 - no public way; a test guards the names
+    module._ALLOW_DETERMINISTIC_SCHEDULING, module._r = new  # noqa: SLF001 - as above
+    return old
 
 
 class VirtualRun(trio.abc.Clock, trio.abc.Instrument):
@@ -82,7 +83,7 @@ class VirtualRun(trio.abc.Clock, trio.abc.Instrument):
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
         self._hosting = clock.hosting()
-        self._token: trio.lowlevel.TrioToken | None = None
+        self._token: trio.lowlevel.TrioToken
         self._deadline = inf
         self._waiter: Waiter | None = None
         self._service: AbstractContextManager[None] | None = None
@@ -127,9 +128,10 @@ class VirtualRun(trio.abc.Clock, trio.abc.Instrument):
     def before_io_wait(self, timeout: float) -> None:
         """Park until the next deadline."""
         self._waiter = None
-        if timeout <= 0:
+        statistics = trio.lowlevel.current_statistics()
+        if timeout <= 0 or statistics.run_sync_soon_queue_size:
             return
-        if _watches_sockets():
+        if _watches_sockets(statistics.io_statistics):
             self._crash(
                 RuntimeError(
                     "a trio run of a VirtualClock waits for a socket or pipe: virtual time would run ahead of it and "
@@ -159,15 +161,11 @@ class VirtualRun(trio.abc.Clock, trio.abc.Instrument):
     # ------------------------------------------------------------------ inside
 
     def _nudge(self) -> None:
-        self._run_soon(_nothing)
+        self._token.run_sync_soon(_nothing)
 
     def _crash(self, error: RuntimeError) -> None:
         self.error = error
-        self._run_soon(_raise, error)
-
-    def _run_soon(self, function: Callable[[*Ts], object], *args: *Ts) -> None:
-        assert self._token is not None
-        self._token.run_sync_soon(function, *args)
+        self._token.run_sync_soon(_raise, error)
 
     def _describe(self) -> str:
         tasks = sorted(f"{task.name} {_place(task)}" for task in self._tasks if not task.name.startswith("<"))
@@ -182,10 +180,9 @@ def _raise(error: RuntimeError) -> None:
     raise error
 
 
-def _watches_sockets() -> bool:
+def _watches_sockets(io: Any) -> bool:
     """Say whether a task waits for more than the one wake-up socket of the run itself."""
-    io = trio.lowlevel.current_statistics().io_statistics
-    return getattr(io, "tasks_waiting_read", 1) > 1 or getattr(io, "tasks_waiting_write", 0) > 0
+    return io.tasks_waiting_read > 1 or io.tasks_waiting_write > 0
 
 
 def _place(task: trio.lowlevel.Task) -> str:
