@@ -1,0 +1,1 @@
+"""The engines: what sends a request and brings an answer."""
