@@ -31,7 +31,9 @@ class Entry:
     Attributes:
         index: counts requests from 0.
         arrived: seconds from the server's start until the head of the request was received (monotonic).
-        finished: the same for the end of the answer; None while it is being served.
+        answered: the same, just before the first byte of the answer goes out. A client that obeys `retry_after` does
+            not arrive again before `answered + retry_after`.
+        finished: the same, when all has been sent; None while it is being served.
         method: as sent.
         path: without the query, percent-decoded.
         query: as sent, without the question mark.
@@ -65,6 +67,7 @@ class Entry:
     fault_id: str | None = None
     status: int | None = None
     retry_after: int | None = None
+    answered: float | None = None
     finished: float | None = None
     bytes_in: int = 0
     bytes_out: int = 0
@@ -134,10 +137,10 @@ class Journal:
             self._counts["in_flight"] += 1
             self._ring.append(entry)
 
-    def answer(self, entry: Entry, status: int) -> None:
+    def answer(self, entry: Entry, status: int, now: float) -> None:
         """Note the status, before its first byte is sent."""
         with self._lock:
-            entry.status = status
+            entry.status, entry.answered = status, now
             self._statuses[status] += 1
 
     def close(self, entry: Entry, now: float) -> None:

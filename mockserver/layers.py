@@ -61,7 +61,7 @@ class Recording:
     def _following(self, send: Send, entry: Entry) -> Send:
         async def follow(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self.journal.answer(entry, message["status"])
+                self.journal.answer(entry, message["status"], self.clock())
                 entry.retry_after = _digits(dict(message.get("headers", ())).get(b"retry-after", b"").decode("latin-1"))
                 if entry.fault_id is not None:
                     _headers(message).append((b"x-fault-id", entry.fault_id.encode()))

@@ -25,7 +25,7 @@ def test_a_request_is_there_before_it_is_answered() -> None:
     first, second = opened(journal, entry("/a"), entry("/b"))
     assert (first.index, second.index, second.status) == (0, 1, None)
     assert journal.counts["in_flight"] == 2
-    journal.answer(first, 200)
+    journal.answer(first, 200, 0.4)
     first.processed = True
     journal.close(first, 0.5)
     assert journal.counts == {"requests": 2, "in_flight": 1, "accepted": 1, "processed": 1, "faults": 0}
@@ -36,7 +36,7 @@ def test_the_ring_forgets_and_the_counters_do_not() -> None:
     """Ten requests through a ring of three."""
     journal = Journal(size=3)
     for each in opened(journal, *(entry(f"/{number}") for number in range(10))):
-        journal.answer(each, 200)
+        journal.answer(each, 200, 0.5)
         journal.close(each, 1.0)
     assert [each.path for each in journal.entries] == ["/7", "/8", "/9"]
     assert journal.counts["requests"] == 10

@@ -30,7 +30,7 @@ def test_a_limit_may_be_kept_per_client() -> None:
     """The key divides clients; each has the whole quota."""
 
     def api_key(scope: Any) -> str:
-        return dict(scope["headers"]).get(b"x-api-key", b"").decode()
+        return str(dict(scope["headers"]).get(b"x-api-key", b""))
 
     stage = Stage(limit=TokenBucket(1.0, 1), key=api_key)
     statuses = [stage.get("/echo", headers={"x-api-key": key}).status_code for key in "abab"]
@@ -196,7 +196,8 @@ def test_the_journal_is_served_whole() -> None:
     }
     assert shown["entries"] == [
         {
-            "index": 0, "arrived": 1.5, "finished": 1.5, "method": "POST", "path": "/users", "query": "x=1",
+            "index": 0, "arrived": 1.5, "answered": 1.5, "finished": 1.5,
+            "method": "POST", "path": "/users", "query": "x=1",
             "call_id": "abc", "attempt": 2, "idempotency_key": "k", "call": 0, "accepted": True, "processed": True,
             "delay": 0.0, "fault_id": None, "status": 201, "retry_after": None,
             "bytes_in": len(answer.request.content), "bytes_out": len(answer.content),
