@@ -96,9 +96,10 @@ class Context:
         record: where this attempt's record stands in `call.attempts`; -1 above the attempt level.
         again: a request that this attempt wants sent next (`resend`).
         memory: what a policy keeps from one resend to the next, by the policy's own key.
+        withheld: names of the client's credentials that were left out, since they do not belong to the request's origin.
     """
 
-    __slots__ = ("again", "call", "emit", "exchange", "memory", "options", "random", "record", "runtime")
+    __slots__ = ("again", "call", "emit", "exchange", "memory", "options", "random", "record", "runtime", "withheld")
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -110,6 +111,7 @@ class Context:
         self.record = -1
         self.again: Request | None = None
         self.memory: dict[str, Any] | None = None
+        self.withheld: tuple[str, ...] = ()
 
     @property
     def remaining(self) -> float | None:
@@ -130,7 +132,7 @@ class Context:
 
     def classify(self, request: Request, result: Response | BaseException) -> Outcome:
         """What an attempt's end means."""
-        return self.call.classify(request, result, self.runtime.time())
+        return self.call.classify(request, result)
 
     def resend(self, request: Request) -> None:
         """Have the attempt level send this request next, once the present answer was given back.

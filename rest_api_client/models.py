@@ -11,7 +11,8 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .bodies import EMPTY, Body
@@ -29,6 +30,7 @@ from .links import Link, parse_link_header
 from .redaction import redact_url
 from .serializers import JSON_SERIALIZER, Serializer, convert
 from .urls import URL, Origin
+from .utils import parse_retry_after
 
 if TYPE_CHECKING:
     from .transport import ByteStream
@@ -325,8 +327,13 @@ class Response:
         for value in self.headers.get_list("link"):
             for link in parse_link_header(value):
                 for relation in link.rel:
-                    found.setdefault(relation, link)
+                    found.setdefault(relation, self._absolute(link))
         return found
+
+    def _absolute(self, link: Link) -> Link:
+        with suppress(ConfigurationError):
+            return replace(link, url=str(self.request.url.resolve(link.url))) if self.request is not None else link
+        return link
 
     @property
     def is_redirect(self) -> bool:
@@ -353,7 +360,13 @@ class Response:
             raise self.error()
         return self
 
-    def error(self, retry_after: float | None = None) -> StatusError:
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds the server asked to wait, counted from the answer's arrival, or None (RFC 9110, section 10.2.3)."""
+        asked = self.headers.get("retry-after")
+        return parse_retry_after(asked, self.received_at) if asked is not None else None
+
+    def error(self) -> StatusError:
         """The exception this 4xx or 5xx answer stands for."""
         problem = self.problem
         detail = (problem.detail or problem.title) if problem else None
@@ -361,7 +374,7 @@ class Response:
         error = status_error_class(self.status_code)(message, request=self.request, response=self)
         error.attempts = self.attempts
         if isinstance(error, RateLimitError):
-            error.retry_after = retry_after
+            error.retry_after = self.retry_after
         return error
 
     @property

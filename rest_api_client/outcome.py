@@ -22,7 +22,6 @@ from .exceptions import (
     TransportError,
 )
 from .models import Request, Response
-from .utils import parse_retry_after
 
 
 class Kind(StrEnum):
@@ -54,27 +53,24 @@ class Outcome:
     processed: Processed = "unknown"
 
 
-Classify: TypeAlias = Callable[[Request, Response | BaseException, float], Outcome]
-"""(request, answer or error, wall time of its arrival) -> outcome."""
+Classify: TypeAlias = Callable[[Request, Response | BaseException], Outcome]
+"""(request, answer or error) -> outcome."""
 
 _REFUSED_UNREAD = frozenset({425, 429})
 """425: RFC 8470 section 5.2; 429: the limiter stands before the application (RFC 6585 section 4)."""
 _TRANSIENT = frozenset({408, 425, 500, 502, 503, 504})
 
 
-def classify_http(request: Request, result: Response | BaseException, wall: float) -> Outcome:
+def classify_http(request: Request, result: Response | BaseException) -> Outcome:
     """The outcome of an HTTP attempt."""
-    if isinstance(result, Response):
-        return _of_response(result, wall)
-    return _of_error(result)
+    return _of_response(result) if isinstance(result, Response) else _of_error(result)
 
 
-def _of_response(response: Response, wall: float) -> Outcome:
+def _of_response(response: Response) -> Outcome:
     status = response.status_code
     if status < 400:
         return Outcome(Kind.OK, "ok", processed="yes")
-    asked = response.headers.get("retry-after")
-    retry_after = parse_retry_after(asked, wall) if asked is not None else None
+    retry_after = response.retry_after
     processed: Processed = "no" if status in _REFUSED_UNREAD else "unknown"
     if status == 429:
         return Outcome(Kind.THROTTLED, "status 429", retry_after, processed)

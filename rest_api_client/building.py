@@ -1,0 +1,148 @@
+"""From what the caller says to a request: URL, headers, body, and what must not travel to a foreign origin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from .bodies import EMPTY, Body, ProgressBody
+from .context import Random
+from .credentials import withhold_headers, withhold_params
+from .decoding import accept_encoding
+from .encoding import encode_body
+from .exceptions import ConfigurationError
+from .headers import Headers
+from .models import Request
+from .options import RequestOptions
+from .serializers import Serializer
+from .typing import ParamTypes, Scalar
+from .urls import URL, Origin, Userinfo, join, scalar, split_userinfo
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A request, and what was found or left out while building it.
+
+    Attributes:
+        request: ready for the chain.
+        userinfo: user name and password that stood in the URL.
+        withheld: names of client-level credentials that do not belong to where the request goes.
+    """
+
+    request: Request
+    userinfo: Userinfo | None
+    withheld: tuple[str, ...]
+
+
+class RequestBuilder:
+    """Builds requests for one client.
+
+    Args:
+        base_url: what relative URLs stand behind.
+        allow_origins: more origins that the client's credentials belong to.
+        serializer: writes `json=`.
+        random: makes idempotency keys and multipart boundaries.
+        user_agent: the User-Agent field, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None,
+        allow_origins: Iterable[str],
+        serializer: Serializer,
+        random: Random,
+        user_agent: str | None,
+    ) -> None:
+        self._base_url = base_url
+        self._home = _origins(base_url, allow_origins)
+        self.base_userinfo = split_userinfo(base_url)[1] if base_url is not None else None
+        self._serializer = serializer
+        self._random = random
+        agent = [("User-Agent", user_agent)] if user_agent is not None else []
+        self._defaults = Headers([("Accept", "*/*"), ("Accept-Encoding", accept_encoding()), *agent])
+
+    def build(
+        self, method: str, url: str, options: RequestOptions, headers: Headers, params: ParamTypes | None
+    ) -> Built:
+        """A request for one call, on top of the client's headers and params.
+
+        Raises:
+            ConfigurationError: anything in the options that cannot be sent.
+        """
+        template, target, userinfo = self._locate(url, options.get("path_params"))
+        home = self._home or frozenset({target.origin})
+        withheld: tuple[str, ...] = ()
+        if target.origin not in home:
+            headers, left_headers = withhold_headers(headers)
+            params, left_params = withhold_params(params)
+            withheld = (*left_headers, *left_params)
+        body, content_headers = self._body(options)
+        request = Request(
+            method=method.upper() if method.islower() else method,
+            url=target.with_params(params).with_params(options.get("params")),
+            headers=self._headers(headers, content_headers, options),
+            body=body,
+            template=template,
+            home=home,
+        )
+        return Built(request, userinfo, withheld)
+
+    def _locate(self, url: str, values: Mapping[str, Scalar] | None) -> tuple[str, URL, Userinfo | None]:
+        if not isinstance(url, str):
+            raise ConfigurationError(f"url={url!r}: give a str, got {type(url).__name__}")
+        text = fill_template(url, values) if values is not None else url
+        target, userinfo = split_userinfo(join(self._base_url, text))
+        template = url.partition("?")[0].partition("#")[0]
+        return (template if "://" not in template else "/" + template.split("://", 1)[1].partition("/")[2]), target, userinfo
+
+    def _headers(self, client: Headers, content: Mapping[str, str], options: RequestOptions) -> Headers:
+        merged = self._defaults.merged(client).merged(content).merged(options.get("headers"))
+        cookies = options.get("cookies")
+        if cookies:
+            own = [merged["cookie"]] if "cookie" in merged else []
+            merged["Cookie"] = "; ".join([*own, *(f"{name}={value}" for name, value in cookies.items())])
+        key = options.get("idempotency_key")
+        if key:
+            merged[IDEMPOTENCY_KEY] = f"{self._random.getrandbits(128):032x}" if key is True else key
+        return merged
+
+    def _body(self, options: RequestOptions) -> tuple[Body, Mapping[str, str]]:
+        given: dict[str, Any] = {name: options[name] for name in ("content", "json", "data", "files") if name in options}  # type: ignore[literal-required]
+        if not given:
+            return EMPTY, {}
+        body, headers = encode_body(**given, serializer=self._serializer, random=self._random)
+        progress = options.get("progress")
+        return (ProgressBody(body, progress) if progress is not None else body), headers
+
+
+def fill_template(template: str, values: Mapping[str, Scalar]) -> str:
+    """A URL template with its `{names}` filled in, each value encoded as one path segment.
+
+    Raises:
+        ConfigurationError: a name without a value, a value without a name, or a value that is empty or a dot segment.
+    """
+    names = set(_PLACEHOLDER.findall(template))
+    if names != set(values):
+        odd = sorted(names ^ set(values))
+        raise ConfigurationError(f"path_params do not fit {template!r}: {', '.join(odd)} stands on one side only")
+    return _PLACEHOLDER.sub(lambda found: _segment(found[1], values[found[1]]), template)
+
+
+def _segment(name: str, value: Scalar) -> str:
+    text = scalar(name, value)
+    if text is None or text in {"", ".", ".."}:
+        raise ConfigurationError(f"path_params[{name!r}]={value!r} would change the path: give a non-empty segment")
+    return quote(text, safe="")
+
+
+def _origins(base_url: str | None, allowed: Iterable[str]) -> frozenset[Origin]:
+    if isinstance(allowed, str):
+        raise ConfigurationError(f"allow_origins={allowed!r}: give a list of URLs")
+    return frozenset(URL.parse(url).origin for url in [*([base_url] if base_url is not None else []), *allowed])

@@ -1,0 +1,254 @@
+"""What both clients are made of: settings, the chain, and how one call runs.
+
+`ClientCore` holds the one `async def call` that the async client awaits and the sync client runs with a runner that
+refuses to suspend. Nothing here knows which of the two it serves, but for the engine it was given.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from random import Random, SystemRandom  # noqa: TID251  the one place where a client's source of chance is made
+from typing import Any, Literal, TypeAlias, cast
+
+from .auth import Authentication, BasicAuth, as_auth
+from .building import RequestBuilder
+from .config import APIConfig, Engine, MiddlewareTypes, as_timeouts, refuse_unknown
+from .context import Call, CallOptions, Context
+from .cookie_policy import Cookies
+from .cookies import CookieJar
+from .deadline import Deadline
+from .engines import open_engine
+from .exceptions import APIError, ClosedError, ConfigurationError
+from .headers import Headers
+from .hooks import attempt_hooks, checked, overridden, settle
+from .models import Request, Response
+from .options import OPTION_NAMES, RequestOptions
+from .pipeline import Middleware, Pipeline, Policy
+from .plugins import as_serializer, find
+from .reading import Decode, Read
+from .runtime import Runtime, run_sync
+from .telemetry import Telemetry
+from .transport import Transport
+from .typing import UNSET, ParamTypes
+
+Face: TypeAlias = Literal["sync", "async"]
+
+_FIXED = frozenset({"connection", "engine", "clock", "random"})
+"""What a light copy shares with its original and so cannot change."""
+
+
+@dataclass(slots=True)
+class Settings:
+    """What a user may change on a living client."""
+
+    headers: Headers
+    params: ParamTypes | None
+    cookies: CookieJar
+
+
+class ClientCore:
+    """One client, whichever its face."""
+
+    def __init__(self, client: object, face: type[Any], config: APIConfig, runtime: Runtime, which: Face) -> None:
+        self.client, self.face, self.which = client, face, which
+        self.runtime = runtime
+        self.random = _random(config)
+        self.closed = False
+        self.owns_transport = True
+        self.settings = Settings(Headers(config.headers), config.params, CookieJar())
+        self.transport = _open(config.engine, which, config, runtime)
+        self._configure(config, [])
+
+    def _configure(self, config: APIConfig, living: Sequence[Policy]) -> None:
+        self.config = config
+        self.serializer = as_serializer(config.serializer)
+        self.builder = RequestBuilder(
+            base_url=config.base_url,
+            allow_origins=config.allow_origins,
+            serializer=self.serializer,
+            random=self.random,
+            user_agent=config.user_agent,
+        )
+        self._keep_cookies(config)
+        self._defaults = CallOptions(timeouts=config.timeout, attempt_headers=config.attempt_headers)
+        policies = [_living(policy, living) for policy in self._policies()]
+        self.pipeline = Pipeline(policies, self.transport, self.runtime)
+        self._prepare = overridden(self.client, self.face, "prepare_request")
+        self._process = overridden(self.client, self.face, "process_response")
+        self._handle_error = overridden(self.client, self.face, "handle_error")
+
+    def _keep_cookies(self, config: APIConfig) -> None:
+        if not config.cookies:
+            return
+        if config.base_url is None:
+            raise ConfigurationError("cookies= needs a base_url to belong to; or give cookies to the call itself")
+        base = self.builder.build("GET", "", {}, Headers(), None).request.url
+        for name, value in config.cookies.items():
+            self.settings.cookies.set(name, value, domain=base.host, now=self.runtime.time(), secure=base.scheme == "https")
+
+    def _policies(self) -> list[Policy]:
+        config = self.config
+        auth = as_auth(_named_auth(config.auth))
+        if auth is None and self.builder.base_userinfo is not None:
+            auth = BasicAuth(*self.builder.base_userinfo)
+        stages: list[Policy | None] = [
+            Telemetry(tuple(config.events)),
+            Deadline(seconds=config.deadline),
+            config.redirects,
+            Cookies(jar=self.settings.cookies),
+            config.retry,
+            config.circuit_breaker,
+            *attempt_hooks(self.client, self.face),
+            config.pacing,
+            config.rate_limit,
+            Authentication(auth=auth),
+            Read(),
+            Decode(limits=config.limits),
+        ]
+        added = [cast("Policy", find("policy", p)) if isinstance(p, str) else p for p in config.policies]
+        taken = {policy.stage for policy in added}
+        functions = [as_middleware(function, self.which) for function in config.middleware]
+        return [*(p for p in stages if p is not None and p.stage not in taken), *added, *functions]
+
+    def copy(self, client: object, **options: Any) -> ClientCore:
+        """A light copy with other settings: the same connections, and the same state wherever a policy stays as it was.
+
+        Raises:
+            ConfigurationError: an option that the shared connections depend on.
+        """
+        config = APIConfig.build(self.config, **options)
+        changed = [name for name in _FIXED if getattr(config, name) != getattr(self.config, name)]
+        if changed:
+            raise ConfigurationError(f"with_options() shares the connections, so {changed[0]} cannot change: make a new client")
+        core = object.__new__(ClientCore)
+        core.__dict__.update(self.__dict__)
+        core.client, core.owns_transport = client, False
+        core.settings = Settings(
+            Headers(config.headers) if "headers" in options else self.settings.headers.copy(),
+            config.params if "params" in options else self.settings.params,
+            self.settings.cookies,
+        )
+        core._configure(config, self.pipeline.policies)  # noqa: SLF001  a copy of itself
+        return core
+
+    # One call ----------------------------------------------------------------------------------------------------
+
+    async def call(self, method: str, url: str, options: RequestOptions, *, stream: bool = False) -> Response:
+        """Run one call from its options to a response that is ready for the caller."""
+        if self.closed:
+            raise ClosedError("this client is closed: make a new one, or do the call inside its `with` block")
+        refuse_unknown(options, OPTION_NAMES, "request option")
+        built = self.builder.build(method, url, options, self.settings.headers, self.settings.params)
+        call = Call(
+            self.runtime,
+            self.random,
+            options=self._call_options(options, built.userinfo, stream=stream),
+            classify=self.config.classify,
+        )
+        request = built.request
+        if request.home and not request.at_home and call.options.auth is not UNSET and call.options.auth is not None:
+            raise ConfigurationError(
+                f"auth for {request.url.origin}, which is not this client's: add it to allow_origins, or use another client"
+            )
+        if self._prepare is not None:
+            request = checked(await settle(self._prepare(request)), Request, "prepare_request")
+        response = await self._send(request, call, built.withheld)
+        return await self._finish(response, options)
+
+    async def _send(self, request: Request, call: Call, withheld: tuple[str, ...]) -> Response:
+        context = Context(call)
+        context.withheld = withheld
+        try:
+            response = await self.pipeline(request, context)
+        except APIError as error:
+            error.attempts = tuple(call.attempts)
+            raise
+        response.attempts = tuple(call.attempts)
+        response.elapsed = self.runtime.now() - call.started
+        response.serializer = self.serializer
+        return response
+
+    async def _finish(self, response: Response, options: RequestOptions) -> Response:
+        if self._process is not None:
+            response = checked(await settle(self._process(response)), Response, "process_response")
+        if response.status_code >= 400 and options.get("raise_for_status", self.config.raise_for_status):
+            if self._handle_error is None:
+                raise response.error()
+            await settle(self._handle_error(response))
+        return response
+
+    def _call_options(self, options: RequestOptions, userinfo: Any, *, stream: bool) -> CallOptions:
+        changes: dict[str, Any] = {name: options[name] for name in _PER_CALL if name in options}  # type: ignore[literal-required]
+        if "timeout" in options:
+            changes["timeouts"] = as_timeouts(options["timeout"])
+        if userinfo is not None and "auth" not in options:
+            changes["auth"] = BasicAuth(*userinfo)
+        elif "auth" in options:
+            changes["auth"] = as_auth(_named_auth(options["auth"]))
+        if stream:
+            changes["stream"] = True
+        return replace(self._defaults, **changes) if changes else self._defaults
+
+    async def aclose(self) -> None:
+        """Close the connections, unless another client owns them. Idempotent."""
+        if not self.closed:
+            self.closed = True
+            if self.owns_transport:
+                await self.transport.aclose()
+                await self.runtime.aclose()
+
+
+_PER_CALL = frozenset(f.name for f in fields(CallOptions)) & OPTION_NAMES - {"auth"}
+
+
+def _living(policy: Policy, living: Sequence[Policy]) -> Policy:
+    """The policy of a living chain that has the same options, with its state; else this one."""
+    return next((bound for bound in living if type(bound) is type(policy) and bound == policy), policy)
+
+
+def _named_auth(auth: Any) -> Any:
+    return find("auth", auth) if isinstance(auth, str) else auth
+
+
+def _random(config: APIConfig) -> Random:
+    if isinstance(config.random, Random):
+        return config.random
+    return SystemRandom() if config.random is None else Random(config.random)
+
+
+def _open(engine: Engine, which: Face, config: APIConfig, runtime: Runtime) -> Transport:
+    transport = open_engine(engine, face=which, options=config.connection, clock=config.clock)
+    bind = getattr(transport, "bind", None)
+    return cast("Transport", bind(runtime)) if bind is not None else transport
+
+
+def as_middleware(given: MiddlewareTypes, which: Face) -> Middleware:
+    """A user's function as a stage: an async one for either client, a plain one for the sync client.
+
+    Raises:
+        ConfigurationError: a plain function in the async client, or something that cannot be called.
+    """
+    middleware = given if isinstance(given, Middleware) else Middleware(given)
+    if not callable(middleware.function):
+        raise ConfigurationError(f"middleware {middleware.function!r} cannot be called: give a function")
+    if _is_async(middleware.function):
+        return middleware
+    if which == "async":
+        raise ConfigurationError(f"middleware {middleware.function!r} must be `async def` in AsyncAPIClient")
+    return replace(middleware, function=_plain(middleware.function))
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    async def middleware(request: Request, context: Context, proceed: Any) -> Response:
+        def go_on(request: Request, context: Context = context) -> Response:
+            return cast("Response", run_sync(proceed(request, context)))
+
+        return checked(function(request, context, go_on), Response, getattr(function, "__name__", "middleware"))
+
+    return middleware

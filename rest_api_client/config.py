@@ -1,0 +1,307 @@
+"""Everything a client can be told, and the defaults, in one place.
+
+`APIConfig` holds the policies as values: each is a frozen dataclass of options, None where it is off. Beside them stand
+flat keywords for what people change most (`max_retries=5`, `rate_limit_calls=100`): `FLAT` says which nested option each
+one sets. Saying the same thing twice and differently is an error, never a silent choice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from .circuit_breaker import CircuitBreaker
+from .clock import SYSTEM, Clock
+from .connection import ConnectionOptions
+from .context import Random
+from .deadline import Deadline
+from .decoding import BodyLimits
+from .events import Sink
+from .exceptions import ConfigurationError
+from .headers import Headers
+from .outcome import Classify, classify_http
+from .pipeline import Middleware, Policy
+from .rate_limiter import RateLimit, ServerPacing
+from .redirects import Redirects
+from .retry import RetryConfig
+from .serializers import Serializer
+from .transport import Timeouts, Transport
+from .typing import CookieTypes, HeaderTypes, ParamTypes
+from .utils import closest
+
+if TYPE_CHECKING:
+    import httpx
+
+Engine: TypeAlias = "str | Transport | httpx.BaseTransport | httpx.AsyncBaseTransport"
+MiddlewareTypes: TypeAlias = "Middleware | Callable[..., Any]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class APIConfig:
+    """A client's settings. None turns a policy off.
+
+    Attributes:
+        base_url: what relative URLs stand behind; its path is kept as a prefix. Credentials belong to its origin.
+        timeout: seconds for each phase of an attempt (`Timeouts`); a number sets all four.
+        deadline: seconds for a whole call, with waits, retries and redirects. A streaming call has none unless given one.
+        retry: what is sent again, and when.
+        rate_limit: the client's own limit; off.
+        pacing: obeys the server's own limits (429, Retry-After, RateLimit fields).
+        circuit_breaker: stops calling an origin that fails.
+        redirects: how many redirects are followed.
+        limits: how large an answer may be.
+        connection: how connections are made.
+        headers: sent with each request; those that carry credentials, only to `base_url`'s origin and `allow_origins`.
+        params: query parameters for each request.
+        cookies: cookies for `base_url`'s origin.
+        auth: (user, password), an `Auth`, an `httpx.Auth`, a function of the request, or a plugin's name.
+        allow_origins: more origins that credentials may go to, as URLs.
+        engine: "httpx", "httpx2", "pyreqwest", a transport, or any `httpx.BaseTransport`.
+        policies: more policies; one at a stage that has a default takes its place.
+        middleware: functions round each call, or `Middleware(function, scope="attempt")` round each attempt.
+        serializer: "json", "orjson", "msgspec", a plugin's name, or a `Serializer`.
+        raise_for_status: whether 4xx and 5xx raise.
+        attempt_headers: whether `x-call-id` and `x-attempt` are sent.
+        user_agent: the User-Agent field; None sends none.
+        events: sinks for events (`MetricsCollector` is one).
+        classify: what an attempt's end means.
+        clock: the clock everything waits on.
+        random: the source of chance; a number seeds it, None takes the system's.
+    """
+
+    base_url: str | None = None
+    timeout: Timeouts = Timeouts()
+    deadline: float | None = 60.0
+    retry: RetryConfig | None = field(default_factory=RetryConfig)
+    rate_limit: RateLimit | None = None
+    pacing: ServerPacing | None = field(default_factory=ServerPacing)
+    circuit_breaker: CircuitBreaker | None = field(default_factory=CircuitBreaker)
+    redirects: Redirects | None = field(default_factory=Redirects)
+    limits: BodyLimits = field(default_factory=BodyLimits)
+    connection: ConnectionOptions = field(default_factory=ConnectionOptions)
+    headers: HeaderTypes | None = field(default=None, repr=False)
+    params: ParamTypes | None = field(default=None, repr=False)
+    cookies: CookieTypes | None = field(default=None, repr=False)
+    auth: Any = field(default=None, repr=False)
+    allow_origins: Sequence[str] = ()
+    engine: Engine = "httpx"
+    policies: Sequence[Policy | str] = ()
+    middleware: Sequence[MiddlewareTypes] = ()
+    serializer: str | Serializer = "json"
+    raise_for_status: bool = True
+    attempt_headers: bool = False
+    user_agent: str | None = "rest-api-client-kit/0.1"
+    events: Sequence[Sink] = ()
+    classify: Classify = classify_http
+    clock: Clock = SYSTEM
+    random: Random | int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "timeout", as_timeouts(self.timeout))
+        _check_types(self)
+        Headers(self.headers)
+        if self.deadline is not None:
+            Deadline(seconds=self.deadline)
+
+    @classmethod
+    def build(cls, config: APIConfig | None = None, **options: Any) -> APIConfig:
+        """A config from nested and flat options, on top of another.
+
+        Raises:
+            ConfigurationError: an unknown name (with a suggestion), a bad value, or two options that contradict.
+        """
+        _refuse_unknown(options)
+        nested = {name: value for name, value in options.items() if name not in FLAT}
+        _refuse_contradictions(nested, options)
+        base = replace(config, **nested) if config is not None else cls(**nested)
+        return _with_flat(base, {name: value for name, value in options.items() if name in FLAT})
+
+    @classmethod
+    def from_env(cls, prefix: str = "REST_API_CLIENT_", environ: Mapping[str, str] | None = None, **options: Any) -> APIConfig:
+        """A config from environment variables such as REST_API_CLIENT_MAX_RETRIES=5, below what `options` says.
+
+        Read are the flat options, and `base_url`, `deadline`, `engine`, `serializer`, `user_agent`, `raise_for_status`,
+        `attempt_headers`. Numbers, `true` / `false` and `none` are understood.
+
+        Raises:
+            ConfigurationError: a variable with the prefix that names no option, or a value that cannot be read.
+        """
+        found = {
+            name.removeprefix(prefix).lower(): (name, value)
+            for name, value in (os.environ if environ is None else environ).items()
+            if name.startswith(prefix)
+        }
+        read = {option: _read_variable(option, name, value) for option, (name, value) in found.items()}
+        return cls.build(**(read | options))
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """A flat keyword: the nested option it sets, and how it is read from the environment."""
+
+    nested: str
+    option: str
+    read: Callable[[str], Any]
+    make: Callable[[Any], Any] = staticmethod(lambda value: value)
+
+
+def _boolean(text: str) -> bool:
+    known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if text.lower() not in known:
+        raise ValueError("give true or false")
+    return known[text.lower()]
+
+
+def _boolean_or_text(text: str) -> bool | str:
+    try:
+        return _boolean(text)
+    except ValueError:
+        return text
+
+
+FLAT: Mapping[str, Flat] = {
+    "max_retries": Flat("retry", "max_retries", int),
+    "retry_unsafe": Flat("retry", "retry_unsafe", _boolean),
+    "rate_limit_calls": Flat("rate_limit", "calls", int),
+    "rate_limit_period": Flat("rate_limit", "period", float),
+    "follow_redirects": Flat("redirects", "follow", _boolean),
+    "max_redirects": Flat("redirects", "max_redirects", int),
+    "max_connections": Flat("connection", "max_connections", int),
+    "max_connections_per_host": Flat("connection", "max_connections_per_host", int),
+    "keepalive_expiry": Flat("connection", "keepalive_expiry", float),
+    "http2": Flat("connection", "http2", _boolean),
+    "verify": Flat("connection", "verify", _boolean_or_text),
+    "cert": Flat("connection", "cert", str),
+    "proxy": Flat("connection", "proxy", str),
+    "trust_env": Flat("connection", "trust_env", _boolean),
+    "uds": Flat("connection", "uds", str),
+    "resolver": Flat("connection", "resolver", str),
+}
+"""Every flat keyword and what it sets."""
+
+_PLAIN_ENV: Mapping[str, Callable[[str], Any]] = {
+    "base_url": str,
+    "timeout": float,
+    "deadline": float,
+    "engine": str,
+    "serializer": str,
+    "user_agent": str,
+    "raise_for_status": _boolean,
+    "attempt_headers": _boolean,
+}
+_FROM_ENV: Mapping[str, Callable[[str], Any]] = {
+    **_PLAIN_ENV,
+    **{name: flat.read for name, flat in FLAT.items() if name != "resolver"},
+}
+
+
+def option_names() -> frozenset[str]:
+    """Every name `APIConfig.build` takes."""
+    return frozenset(f.name for f in fields(APIConfig)) | FLAT.keys()
+
+
+def refuse_unknown(given: Mapping[str, Any], known: frozenset[str], what: str) -> None:
+    """Raise for an option name that is not known, with the nearest that is."""
+    for name in given:
+        if name not in known:
+            hint = closest(name, known)
+            did = f"; did you mean {hint!r}?" if hint else f"; known: {', '.join(sorted(known))}"
+            raise ConfigurationError(f"unknown {what} {name!r}{did}")
+
+
+def _refuse_unknown(options: Mapping[str, Any]) -> None:
+    refuse_unknown(options, option_names(), "option")
+
+
+def _refuse_contradictions(nested: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    for name, flat in FLAT.items():
+        if name not in options or flat.nested not in nested:
+            continue
+        whole = nested[flat.nested]
+        if whole is None or getattr(whole, flat.option) != options[name]:
+            raise ConfigurationError(f"{name}={options[name]!r} contradicts {flat.nested}={whole!r}: give one of the two")
+
+
+def _with_flat(config: APIConfig, flat: Mapping[str, Any]) -> APIConfig:
+    changes: dict[str, dict[str, Any]] = {}
+    for name, value in flat.items():
+        changes.setdefault(FLAT[name].nested, {})[FLAT[name].option] = value
+    whole = {name: _change(config, name, options) for name, options in changes.items()}
+    return replace(config, **whole) if whole else config
+
+
+def _change(config: APIConfig, name: str, options: dict[str, Any]) -> Any:
+    if name == "retry":
+        return _change_retry(config.retry, options)
+    if name == "rate_limit":
+        return _change_rate_limit(config.rate_limit, options)
+    if name == "redirects" and options.pop("follow", True) is False:
+        return None
+    before: Any = getattr(config, name)
+    if before is None:
+        return Redirects(**options)
+    return replace(before, **options)
+
+
+def _change_retry(before: RetryConfig | None, options: dict[str, Any]) -> RetryConfig | None:
+    retries = options.pop("max_retries", None)
+    if retries is not None:
+        if not isinstance(retries, int) or retries < 0:
+            raise ConfigurationError(f"max_retries={retries!r}: give a whole number, 0 for no retries")
+        options["max_attempts"] = retries + 1
+    return replace(before or RetryConfig(), **options)
+
+
+def _change_rate_limit(before: RateLimit | None, options: dict[str, Any]) -> RateLimit | None:
+    if options.get("calls", 0) is None:
+        return None
+    if before is None:
+        if "calls" not in options:
+            raise ConfigurationError("rate_limit_period needs rate_limit_calls: give both")
+        return RateLimit(**({"period": 1.0} | options))
+    return replace(before, **options)
+
+
+def _read_variable(option: str, name: str, value: str) -> Any:
+    if option not in _FROM_ENV:
+        hint = closest(option, _FROM_ENV)
+        raise ConfigurationError(f"{name} names no option{f'; did you mean {hint.upper()!r}?' if hint else ''}")
+    if value.lower() == "none":
+        return None
+    try:
+        return _FROM_ENV[option](value)
+    except ValueError as error:
+        raise ConfigurationError(f"{name}={value!r} cannot be read: {error}") from error
+
+
+def as_timeouts(value: object) -> Timeouts:
+    """Seconds for all phases, None for no limits, or `Timeouts` as they are."""
+    if isinstance(value, Timeouts):
+        return value
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return Timeouts.all(value)
+    raise ConfigurationError(f"timeout={value!r}: give seconds, Timeouts(connect=..., read=...), or None")
+
+
+_KINDS: Mapping[str, type[Any]] = {
+    "retry": RetryConfig,
+    "rate_limit": RateLimit,
+    "pacing": ServerPacing,
+    "circuit_breaker": CircuitBreaker,
+    "redirects": Redirects,
+    "limits": BodyLimits,
+    "connection": ConnectionOptions,
+}
+_REQUIRED = frozenset({"limits", "connection"})
+
+
+def _check_types(config: APIConfig) -> None:
+    for name, kind in _KINDS.items():
+        value = getattr(config, name)
+        if (value is None and name in _REQUIRED) or (value is not None and not isinstance(value, kind)):
+            off = "" if name in _REQUIRED else ", or None to turn it off"
+            raise ConfigurationError(f"{name}={value!r}: give a {kind.__name__}{off}")
+    if config.base_url is not None and not isinstance(cast("object", config.base_url), str):
+        raise ConfigurationError(f"base_url={config.base_url!r}: give a str such as 'https://api.example.com/v1'")

@@ -1,0 +1,70 @@
+"""Plugins: policies, authentication and serializers, found by name.
+
+A plugin is a callable registered here, or an entry point of the group `rest_api_client.plugins` whose name is
+`kind.name`: `auth.sigv4 = "my_package:make_auth"`. It is loaded when somebody asks for it by name, and never just because
+it is installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any, Literal, TypeAlias
+
+from .exceptions import ConfigurationError
+from .serializers import JSON_SERIALIZER, Serializer, msgspec_serializer, orjson_serializer
+from .utils import closest
+
+Kind: TypeAlias = Literal["policy", "auth", "serializer"]
+Make: TypeAlias = Callable[[], Any]
+
+GROUP = "rest_api_client.plugins"
+
+_REGISTERED: dict[tuple[str, str], Make] = {
+    ("serializer", "json"): lambda: JSON_SERIALIZER,
+    ("serializer", "orjson"): orjson_serializer,
+    ("serializer", "msgspec"): msgspec_serializer,
+}
+
+
+def register(kind: Kind, name: str, make: Make) -> None:
+    """Make a plugin known under a name: `make()` gives a policy, an `Auth` or a `Serializer`.
+
+    Raises:
+        ConfigurationError: the name is taken.
+    """
+    if (kind, name) in _REGISTERED:
+        raise ConfigurationError(f"the {kind} {name!r} is registered already: choose another name")
+    _REGISTERED[kind, name] = make
+
+
+def find(kind: Kind, name: str) -> Any:
+    """A new plugin of this kind and name.
+
+    Raises:
+        ConfigurationError: there is none; the message lists those that are.
+    """
+    make = _REGISTERED.get((kind, name)) or _installed(kind, name)
+    if make is None:
+        known = available(kind)
+        hint = closest(name, known)
+        did = f"did you mean {hint!r}?" if hint else f"known: {', '.join(known) or 'none'}"
+        raise ConfigurationError(f"no {kind} named {name!r}; {did} Register it, or install the package that brings it")
+    return make()
+
+
+def available(kind: Kind) -> list[str]:
+    """The names of all plugins of a kind, registered or installed; nothing is loaded."""
+    installed = [e.name.partition(".")[2] for e in entry_points(group=GROUP) if e.name.startswith(f"{kind}.")]
+    return sorted({name for k, name in _REGISTERED if k == kind} | set(installed))
+
+
+def _installed(kind: str, name: str) -> Make | None:
+    for entry in entry_points(group=GROUP, name=f"{kind}.{name}"):
+        return entry.load()  # type: ignore[no-any-return]
+    return None
+
+
+def as_serializer(value: str | Serializer) -> Serializer:
+    """The serializer a setting names, or the one it is."""
+    return find("serializer", value) if isinstance(value, str) else value

@@ -1,0 +1,151 @@
+"""An answer whose body is read as it comes.
+
+Both classes show the same response; one iterates with `for`, the other with `async for`, over the same generators of
+`streaming`. The body can be read once. Leaving the block of `client.stream(...)` gives the connection back: to the pool
+where the body was read to its end, else it is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from typing import Any
+
+from . import streaming
+from .attempts import close
+from .exceptions import ClosedError
+from .headers import Headers
+from .models import Attempt, Response
+from .reading import read
+from .runtime import iterate_sync, run_sync
+from .streaming import ServerSentEvent
+
+
+class _Unread:
+    """The head of the answer, and its chunks, once."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+
+    @property
+    def status_code(self) -> int:
+        """The status."""
+        return self.response.status_code
+
+    @property
+    def reason(self) -> str:
+        """The reason phrase."""
+        return self.response.reason
+
+    @property
+    def headers(self) -> Headers:
+        """The fields as received."""
+        return self.response.headers
+
+    @property
+    def url(self) -> str:
+        """Where the answer came from."""
+        return self.response.url
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is below 400."""
+        return self.response.ok
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """One record per request put on the wire for this call."""
+        return self.response.attempts
+
+    @property
+    def http_version(self) -> str:
+        """"HTTP/1.1" or "HTTP/2"."""
+        return self.response.http_version
+
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        stream = self.response.stream
+        if self.response.buffered:
+            yield self.response.content
+            return
+        if stream is None:
+            raise ClosedError("the body was read or closed already: a stream can be read once")
+        self.response.stream = None
+        try:
+            async for chunk in stream:
+                yield chunk
+        finally:
+            await stream.aclose()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__.lstrip('_')} {self.response!r}>"
+
+
+class StreamedResponse(_Unread):
+    """The answer of `APIClient.stream`."""
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        """The decoded body in pieces of at most 64 KiB, as they come."""
+        return iterate_sync(self._chunks())
+
+    def iter_text(self) -> Iterator[str]:
+        """The body as text; characters split over two pieces are put together."""
+        return iterate_sync(streaming.text(self._chunks(), self.response.encoding))
+
+    def iter_lines(self) -> Iterator[str]:
+        r"""The body's lines without their ends (\\n, \\r\\n or \\r)."""
+        return iterate_sync(streaming.lines(self._chunks(), self.response.encoding))
+
+    def iter_ndjson(self) -> Iterator[Any]:
+        """One parsed value per line (NDJSON, JSON Lines); blank lines are skipped.
+
+        Raises:
+            DecodeError: a line that is no JSON; the message gives its number.
+        """
+        return iterate_sync(streaming.ndjson(self._chunks()))
+
+    def iter_events(self) -> Iterator[ServerSentEvent]:
+        """Server-sent events, as the WHATWG HTML standard reads them."""
+        return iterate_sync(streaming.events(self._chunks()))
+
+    def read(self) -> Response:
+        """Read the rest of the body; gives the whole response."""
+        return run_sync(read(self.response))
+
+    def close(self) -> None:
+        """Give the connection back. Idempotent."""
+        run_sync(close(self.response))
+
+
+class AsyncStreamedResponse(_Unread):
+    """The answer of `AsyncAPIClient.stream`."""
+
+    def aiter_bytes(self) -> AsyncIterator[bytes]:
+        """The decoded body in pieces of at most 64 KiB, as they come."""
+        return self._chunks()
+
+    def aiter_text(self) -> AsyncIterator[str]:
+        """The body as text; characters split over two pieces are put together."""
+        return streaming.text(self._chunks(), self.response.encoding)
+
+    def aiter_lines(self) -> AsyncIterator[str]:
+        r"""The body's lines without their ends (\\n, \\r\\n or \\r)."""
+        return streaming.lines(self._chunks(), self.response.encoding)
+
+    def aiter_ndjson(self) -> AsyncIterator[Any]:
+        """One parsed value per line (NDJSON, JSON Lines); blank lines are skipped.
+
+        Raises:
+            DecodeError: a line that is no JSON; the message gives its number.
+        """
+        return streaming.ndjson(self._chunks())
+
+    def aiter_events(self) -> AsyncIterator[ServerSentEvent]:
+        """Server-sent events, as the WHATWG HTML standard reads them."""
+        return streaming.events(self._chunks())
+
+    async def aread(self) -> Response:
+        """Read the rest of the body; gives the whole response."""
+        return await read(self.response)
+
+    async def aclose(self) -> None:
+        """Give the connection back. Idempotent."""
+        await close(self.response)

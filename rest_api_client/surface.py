@@ -1,0 +1,81 @@
+"""What both clients show and what never waits: their settings, their chain, their light copies."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Self
+
+from .client_core import ClientCore
+from .config import APIConfig
+from .cookies import CookieJar
+from .headers import Headers
+from .pipeline import StageDescription
+from .redaction import redact_url
+from .transport import Transport
+from .typing import ParamTypes
+
+
+class Surface:
+    """The part of a client that is the same in both faces."""
+
+    _core: ClientCore
+
+    @property
+    def config(self) -> APIConfig:
+        """The settings this client was made with."""
+        return self._core.config
+
+    @property
+    def headers(self) -> Headers:
+        """Fields sent with each request; change them at will."""
+        return self._core.settings.headers
+
+    @property
+    def params(self) -> ParamTypes | None:
+        """Query parameters sent with each request."""
+        return self._core.settings.params
+
+    @params.setter
+    def params(self, value: ParamTypes | None) -> None:
+        self._core.settings.params = value
+
+    @property
+    def cookies(self) -> CookieJar:
+        """The cookie jar."""
+        return self._core.settings.cookies
+
+    @property
+    def transport(self) -> Transport:
+        """The engine; its `capabilities` say what it can do."""
+        return self._core.transport
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._core.closed
+
+    def describe(self) -> list[StageDescription]:
+        """The chain a request passes, outermost stage first."""
+        return self._core.pipeline.describe()
+
+    def with_options(self, **options: Any) -> Self:
+        """A light copy with other settings; connections, cookies and the state of unchanged policies are shared.
+
+        Closing the copy leaves the original open.
+
+        Raises:
+            ConfigurationError: an option of the connections themselves (`verify`, `proxy`, `engine` ...).
+        """
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy._core = self._core.copy(copy, **options)
+        return copy
+
+    def __del__(self) -> None:
+        core: ClientCore | None = self.__dict__.get("_core")
+        if core is not None and not core.closed and core.owns_transport:
+            warnings.warn(f"{self!r} was left open: use a `with` block, or close it", ResourceWarning, stacklevel=2, source=self)
+
+    def __repr__(self) -> str:
+        base = self._core.config.base_url if "_core" in self.__dict__ else None
+        return f"<{type(self).__name__} {redact_url(base) if base else 'without base_url'}>"

@@ -1,0 +1,221 @@
+"""What a call tells about itself: events, log records, counters.
+
+`Telemetry` is the outermost stage. It asks once per call whether anybody listens: the sinks given to the client, and
+the logger `rest_api_client` where its level lets something through. Where nobody does, no event is ever built.
+
+Log records carry what a log store wants to search by, as `extra` fields: `call_id`, `method`, `endpoint` (the path as
+the caller wrote it, so that ids do not become labels), `duration`, `status`, `retry_count`, `reason`. URLs are masked.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .context import Context
+from .events import (
+    AttemptEnded,
+    CallEnded,
+    CallStarted,
+    CircuitChanged,
+    CredentialsWithheld,
+    Event,
+    RateLimited,
+    RetryDecided,
+    Sink,
+    fan_out,
+)
+from .models import Request, Response
+from .pipeline import Stage
+from .typing import Proceed
+
+LOGGER = logging.getLogger("rest_api_client")
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """Emits the events of a call to the client's sinks and the log."""
+
+    sinks: tuple[Sink, ...] = ()
+    stage = Stage.CALL_TELEMETRY
+    _emit: Sink | None = field(init=False, compare=False, repr=False)
+    _emit_and_log: Sink = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_emit", fan_out(self.sinks))
+        object.__setattr__(self, "_emit_and_log", fan_out((*self.sinks, log_event)))
+
+    async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
+        """Hand on, and tell how the call began and ended."""
+        emit = self._emit_and_log if LOGGER.isEnabledFor(logging.WARNING) else self._emit
+        if emit is None:
+            return await proceed(request, context)
+        context.emit = context.call.emit = emit
+        context.tell(CallStarted, request, url=request.label.partition(" ")[2])
+        if context.withheld:
+            context.tell(CredentialsWithheld, request, origin=str(request.url.origin), names=context.withheld)
+        try:
+            response = await proceed(request, context)
+        except BaseException as error:
+            _tell_end(request, context, error)
+            raise
+        _tell_end(request, context, response)
+        return response
+
+
+def _tell_end(request: Request, context: Context, result: Response | BaseException) -> None:
+    call = context.call
+    answered = isinstance(result, Response)
+    interrupted = not answered and not isinstance(result, Exception)
+    context.tell(
+        CallEnded,
+        request,
+        url=request.label.partition(" ")[2],
+        duration=call.runtime.now() - call.started,
+        status_code=result.status_code if answered else None,
+        error=None if answered else type(result).__name__,
+        reason="cancelled" if interrupted else context.classify(request, result).reason,
+        attempts=len(call.attempts),
+    )
+
+
+def log_event(event: Event) -> None:
+    """A sink that writes events to the logger `rest_api_client`."""
+    described = _LOGGED.get(type(event))
+    if described is None:
+        return
+    level, describe = described
+    if isinstance(event, CallEnded) and (event.error or (event.status_code or 0) >= 500):
+        level = logging.WARNING
+    if LOGGER.isEnabledFor(level):
+        text, fields = describe(event)
+        common = {"call_id": event.call_id, "method": event.method, "endpoint": event.endpoint}
+        LOGGER.log(level, "%s %s: %s", event.method, event.endpoint, text, extra=common | fields)
+
+
+_Described = tuple[str, dict[str, object]]
+
+
+def _call_ended(event: Event) -> _Described:
+    assert isinstance(event, CallEnded)
+    result = event.error or f"{event.status_code}"
+    return f"{result} in {event.duration:.3f} s, {event.attempts} attempt(s)", {
+        "url": event.url,
+        "duration": event.duration,
+        "status": event.status_code,
+        "retry_count": max(0, event.attempts - 1),
+        "reason": event.reason,
+    }
+
+
+def _attempt_ended(event: Event) -> _Described:
+    assert isinstance(event, AttemptEnded)
+    attempt = event.attempt
+    return f"attempt {attempt.number} ended: {attempt.reason} in {attempt.elapsed:.3f} s", {
+        "url": attempt.url,
+        "duration": attempt.elapsed,
+        "status": attempt.status_code,
+        "retry_count": attempt.number - 1,
+        "reason": attempt.reason,
+    }
+
+
+def _retry_decided(event: Event) -> _Described:
+    assert isinstance(event, RetryDecided)
+    wait = f" in {event.delay:.3f} s" if event.delay is not None else ""
+    return f"{event.decision}{wait} after {event.reason}", {"reason": event.reason, "retry_count": event.attempt}
+
+
+def _rate_limited(event: Event) -> _Described:
+    assert isinstance(event, RateLimited)
+    return ("refused" if event.refused else f"held back {event.waited:.3f} s") + f" by {event.reason}", {
+        "reason": event.reason,
+        "duration": event.waited,
+    }
+
+
+def _circuit_changed(event: Event) -> _Described:
+    assert isinstance(event, CircuitChanged)
+    return f"circuit of {event.key}: {event.before} to {event.after}", {"reason": f"circuit {event.after}"}
+
+
+def _withheld(event: Event) -> _Described:
+    assert isinstance(event, CredentialsWithheld)
+    return f"credentials withheld from {event.origin}: {', '.join(event.names)}", {"reason": "credentials withheld"}
+
+
+_LOGGED: dict[type[Event], tuple[int, Callable[[Event], _Described]]] = {
+    CallEnded: (logging.INFO, _call_ended),
+    AttemptEnded: (logging.DEBUG, _attempt_ended),
+    RetryDecided: (logging.INFO, _retry_decided),
+    RateLimited: (logging.INFO, _rate_limited),
+    CircuitChanged: (logging.WARNING, _circuit_changed),
+    CredentialsWithheld: (logging.WARNING, _withheld),
+}
+
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""Seconds: the bucket bounds that OpenTelemetry recommends for `http.client.request.duration`."""
+
+
+class MetricsCollector:
+    """A sink that counts. Give it as `events=[collector]`, to one client or to many, and read it at any time.
+
+    Attributes:
+        calls: calls by (method, endpoint, status or error class).
+        attempts: requests on the wire by reason ("ok", "status 503", "read timeout").
+        retries: retries by the reason that made them.
+        refused: retries not made, by what vetoed them.
+        waited: seconds calls were held back by the client's own limits.
+        durations: calls by duration; the n-th entry counts those at most `BUCKETS[n]` seconds, the last all longer ones.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything counted so far."""
+        self.calls: Counter[tuple[str, str, str]] = Counter()
+        self.attempts: Counter[str] = Counter()
+        self.retries: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        self.waited = 0.0
+        self.durations = [0] * (len(BUCKETS) + 1)
+
+    def __call__(self, event: Event) -> None:
+        """Count an event."""
+        with self._lock:
+            self._count(event)
+
+    def _count(self, event: Event) -> None:
+        match event:
+            case CallEnded():
+                self.calls[event.method, event.endpoint, event.error or str(event.status_code)] += 1
+                self.durations[bisect_left(BUCKETS, event.duration)] += 1
+            case AttemptEnded():
+                self.attempts[event.attempt.reason] += 1
+            case RetryDecided() if event.delay is not None:
+                self.retries[event.reason] += 1
+                self.waited += event.delay
+            case RetryDecided():
+                self.refused[event.decision] += 1
+            case RateLimited():
+                self.waited += event.waited
+            case _:
+                pass
+
+    def snapshot(self) -> dict[str, object]:
+        """Everything counted so far, as plain data that JSON can hold."""
+        with self._lock:
+            return {
+                "calls": {" ".join(key): count for key, count in self.calls.items()},
+                "attempts": dict(self.attempts),
+                "retries": dict(self.retries),
+                "refused": dict(self.refused),
+                "waited": self.waited,
+                "durations": dict(zip([*map(str, BUCKETS), "+Inf"], self.durations, strict=True)),
+            }
