@@ -38,7 +38,7 @@ class MockServer:
 
         with MockServer(limit=SlidingWindow(calls=50, period=1.0), errors=Errors(probability=0.1)) as server:
             httpx.get(f"{server.url}/users/7")
-        assert server.journal.count(status=503) == 0
+            print(server.journal.statuses)
 
     Args:
         resources: how many records each collection has; 500 users and 1,000 orders when None.
