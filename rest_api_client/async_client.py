@@ -16,6 +16,7 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Self, Unpack
 
+from .async_runtime import AsyncRuntime
 from .client_core import ClientCore
 from .config import APIConfig
 from .downloads import save
@@ -23,7 +24,6 @@ from .exceptions import ClosedError
 from .hooks import check_hooks, rest_of_attempt
 from .models import Request, Response
 from .options import RequestOptions
-from .runtime import AsyncRuntime
 from .streamed import AsyncStreamedResponse
 from .surface import Surface
 from .typing import Progress

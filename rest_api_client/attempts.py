@@ -45,7 +45,9 @@ class AttemptLevel:
         attempt.exchange = Exchange(call.runtime.clock, call.options.timeouts, call.deadline)
         attempt.record = len(call.attempts)
         started = call.runtime.now() - call.started
-        call.attempts.append(Attempt(number=attempt.record + 1, started=started, elapsed=0.0, url="", reason="in flight"))
+        call.attempts.append(
+            Attempt(number=attempt.record + 1, started=started, elapsed=0.0, url="", reason="in flight")
+        )
         return attempt
 
     async def _pass(self, request: Request, attempt: Context) -> Response:

@@ -8,6 +8,7 @@ receives an empty or half body in the place of a used-up one.
 from __future__ import annotations
 
 import io
+import stat
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Protocol, TypeAlias
@@ -79,50 +80,89 @@ EMPTY = BytesBody(b"")
 
 
 class FileBody:
-    """A binary file from where it stands: rewound for each attempt if it can seek, else one-shot. Never closed here."""
+    """A binary file from where it stands: rewound for each attempt if it can seek, else one-shot. Never closed here.
+
+    What is sent ends where the file ended when the request was built, so that a file that grows meanwhile does not
+    overrun its announced length. Two attempts at once would share one position: give a Path where a call is hedged.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
-        if isinstance(file, io.TextIOBase) or "b" not in getattr(file, "mode", "b"):
+        if isinstance(file, io.TextIOBase) or "b" not in str(getattr(file, "mode", "b")):
             raise ConfigurationError(f"{file!r} is open as text: open it with mode 'rb'")
         self._file = file
-        self.replayable = bool(getattr(file, "seekable", lambda: False)())
-        self._start = file.tell() if self.replayable else 0
         self._used = False
-        self.length = self._measure()
+        try:
+            self.replayable = bool(getattr(file, "seekable", lambda: False)())
+            self._start = file.tell() if self.replayable else 0
+            self.length = self._measure()
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"cannot read {file!r}: {error}") from error
 
     def _measure(self) -> int | None:
         if not self.replayable:
             return None
         end = self._file.seek(0, io.SEEK_END)
         self._file.seek(self._start)
-        return end - self._start
+        return max(0, end - self._start)
 
     def open(self) -> Iterator[bytes]:
         """The file's bytes from where it stood when the request was built."""
         if self._used and not self.replayable:
-            raise ClosedError("this file cannot seek back and was sent already: give bytes, or a callable that opens it")
+            raise ClosedError(
+                "this file cannot seek back and was sent already: give bytes, or a callable that opens it"
+            )
         self._used = True
-        if self.replayable:
-            self._file.seek(self._start)
-        return iter(lambda: self._file.read(CHUNK), b"")
+        try:
+            if self.replayable:
+                self._file.seek(self._start)
+        except (OSError, ValueError) as error:
+            raise ClosedError(f"cannot read {self._file!r} again: {error}") from error
+        return _read(self._file, self.length)
 
 
 class PathBody:
     """A file by its path, opened anew for each attempt."""
 
-    replayable = True
-
     def __init__(self, path: Path) -> None:
         try:
-            self.length: int | None = path.stat().st_size
-        except OSError as error:
-            raise ConfigurationError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+            status = path.stat()
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"cannot read {str(path)!r}: {error}") from error
+        if stat.S_ISDIR(status.st_mode):
+            raise ConfigurationError(f"{str(path)!r} is a directory: give the path of a file")
         self._path = path
+        # A pipe or device says size 0 and is gone once read.
+        self.replayable = stat.S_ISREG(status.st_mode)
+        self.length: int | None = status.st_size if self.replayable else None
+        self._used = False
 
     def open(self) -> Iterator[bytes]:
-        """The file's bytes."""
-        with self._path.open("rb") as file:
-            yield from iter(lambda: file.read(CHUNK), b"")
+        """The file's bytes, as many as it had when the request was built."""
+        if self._used and not self.replayable:
+            raise ClosedError(f"{str(self._path)!r} can be read only once and was sent already: give bytes")
+        self._used = True
+        return self._chunks()
+
+    def _chunks(self) -> Iterator[bytes]:
+        try:
+            file = self._path.open("rb")
+        except OSError as error:
+            raise ClosedError(f"cannot read {str(self._path)!r}: {error}") from error
+        with file:
+            yield from _read(file, self.length)
+
+
+def _read(file: IO[bytes], length: int | None) -> Iterator[bytes]:
+    left = length
+    while left is None or left > 0:
+        chunk = file.read(CHUNK if left is None else min(CHUNK, left))
+        if not isinstance(chunk, bytes | bytearray):
+            raise ConfigurationError(f"{file!r} gave {type(chunk).__name__} instead of bytes: open it with mode 'rb'")
+        if not chunk:
+            return
+        if left is not None:
+            left -= len(chunk)
+        yield bytes(chunk)
 
 
 class FactoryBody:
@@ -152,7 +192,9 @@ class OneShotBody:
         """The chunks, once."""
         source, self._source = self._source, None
         if source is None:
-            raise ClosedError("this body can be read only once and was sent already: give a callable that makes it anew")
+            raise ClosedError(
+                "this body can be read only once and was sent already: give a callable that makes it anew"
+            )
         return _iterate(source)
 
 

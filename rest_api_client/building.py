@@ -100,7 +100,11 @@ class RequestBuilder:
         text = fill_template(url, values) if values is not None else url
         target, userinfo = split_userinfo(join(self._base_url, text))
         template = url.partition("?")[0].partition("#")[0]
-        return (template if "://" not in template else "/" + template.split("://", 1)[1].partition("/")[2]), target, userinfo
+        return (
+            (template if "://" not in template else "/" + template.split("://", 1)[1].partition("/")[2]),
+            target,
+            userinfo,
+        )
 
     def _headers(self, client: Headers, content: Mapping[str, str], options: RequestOptions) -> Headers:
         merged = self._defaults.merged(client).merged(content).merged(options.get("headers"))
@@ -114,7 +118,9 @@ class RequestBuilder:
         return merged
 
     def _body(self, options: RequestOptions) -> tuple[Body, Mapping[str, str]]:
-        given: dict[str, Any] = {name: options[name] for name in ("content", "json", "data", "files") if name in options}  # type: ignore[literal-required]
+        given: dict[str, Any] = {
+            name: options[name] for name in ("content", "json", "data", "files") if name in options
+        }  # type: ignore[literal-required]
         if not given:
             return EMPTY, {}
         body, headers = encode_body(**given, serializer=self._serializer, random=self._random)

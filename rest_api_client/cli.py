@@ -1,7 +1,7 @@
 """The command line `rest-api-client`: each package brings its own subcommands.
 
 They are entry points of the group `rest_api_client.commands`: the name is the subcommand, the object a function that
-takes the arguments behind it and returns an exit status. A subcommand whose extra is not installed says what to install.
+takes the arguments behind it and returns an exit status. Where an extra is missing, the command says which.
 """
 
 from __future__ import annotations

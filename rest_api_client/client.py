@@ -23,9 +23,10 @@ from .exceptions import ClosedError
 from .hooks import check_hooks, rest_of_attempt
 from .models import Request, Response
 from .options import RequestOptions
-from .runtime import SyncRuntime, run_sync
+from .runtime import run_sync
 from .streamed import StreamedResponse
 from .surface import Surface
+from .sync_runtime import SyncRuntime
 from .typing import Progress
 
 
@@ -44,7 +45,8 @@ class APIClient(Surface):
         if isinstance(config, str):
             config, options = None, {"base_url": config} | options
         settings = APIConfig.build(config, **options)
-        self._core = ClientCore(self, APIClient, settings, SyncRuntime(settings.clock), "sync")
+        self._runtime = SyncRuntime(settings.clock)
+        self._core = ClientCore(self, APIClient, settings, self._runtime, "sync")
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -62,7 +64,7 @@ class APIClient(Surface):
             RefusedError: breaker or limiter did not let it through.
             ConfigurationError: an option that cannot work; nothing was sent.
         """
-        return run_sync(self._core.call(method, url, options))
+        return self._runtime.run(self._core.call(method, url, options))
 
     def get(self, url: str, **options: Unpack[RequestOptions]) -> Response:
         """GET; see `request`."""
@@ -98,8 +100,8 @@ class APIClient(Surface):
 
         There is no deadline unless one is given; each wait for the next bytes is limited by `Timeouts.read`.
         """
-        response = run_sync(self._core.call(method, url, options, stream=True))
-        streamed = StreamedResponse(response)
+        response = self._runtime.run(self._core.call(method, url, options, stream=True))
+        streamed = StreamedResponse(response, self._runtime)
         try:
             yield streamed
         finally:
@@ -122,7 +124,7 @@ class APIClient(Surface):
             options: as for `request`.
         """
         with self.stream("GET", url, **options) as response:
-            run_sync(save(response.response, path, on_progress))
+            self._runtime.run(save(response.response, path, on_progress))
             return response.response
 
     # Hooks -------------------------------------------------------------------------------------------------------
@@ -151,7 +153,7 @@ class APIClient(Surface):
 
     def close(self) -> None:
         """Close all connections. Idempotent; a call afterwards raises `ClosedError`."""
-        run_sync(self._core.aclose())
+        self._runtime.run(self._core.aclose())
 
     def __enter__(self) -> Self:
         if self.closed:

@@ -86,7 +86,9 @@ class ClientCore:
             raise ConfigurationError("cookies= needs a base_url to belong to; or give cookies to the call itself")
         base = self.builder.build("GET", "", {}, Headers(), None).request.url
         for name, value in config.cookies.items():
-            self.settings.cookies.set(name, value, domain=base.host, now=self.runtime.time(), secure=base.scheme == "https")
+            self.settings.cookies.set(
+                name, value, domain=base.host, now=self.runtime.time(), secure=base.scheme == "https"
+            )
 
     def _policies(self) -> list[Policy]:
         config = self.config
@@ -121,7 +123,9 @@ class ClientCore:
         config = APIConfig.build(self.config, **options)
         changed = [name for name in _FIXED if getattr(config, name) != getattr(self.config, name)]
         if changed:
-            raise ConfigurationError(f"with_options() shares the connections, so {changed[0]} cannot change: make a new client")
+            raise ConfigurationError(
+                f"with_options() shares the connections, so {changed[0]} cannot change: make a new client"
+            )
         core = object.__new__(ClientCore)
         core.__dict__.update(self.__dict__)
         core.client, core.owns_transport = client, False
@@ -130,7 +134,7 @@ class ClientCore:
             config.params if "params" in options else self.settings.params,
             self.settings.cookies,
         )
-        core._configure(config, self.pipeline.policies)  # noqa: SLF001  a copy of itself
+        core._configure(config, self.pipeline.policies)
         return core
 
     # One call ----------------------------------------------------------------------------------------------------
@@ -150,7 +154,7 @@ class ClientCore:
         request = built.request
         if request.home and not request.at_home and call.options.auth is not UNSET and call.options.auth is not None:
             raise ConfigurationError(
-                f"auth for {request.url.origin}, which is not this client's: add it to allow_origins, or use another client"
+                f"auth for {request.url.origin}, not this client's own: add it to allow_origins, or use another client"
             )
         if self._prepare is not None:
             request = checked(await settle(self._prepare(request)), Request, "prepare_request")

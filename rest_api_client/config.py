@@ -1,8 +1,8 @@
 """Everything a client can be told, and the defaults, in one place.
 
 `APIConfig` holds the policies as values: each is a frozen dataclass of options, None where it is off. Beside them stand
-flat keywords for what people change most (`max_retries=5`, `rate_limit_calls=100`): `FLAT` says which nested option each
-one sets. Saying the same thing twice and differently is an error, never a silent choice.
+flat keywords for what people change most (`max_retries=5`, `rate_limit_calls=100`): `FLAT` says which nested option
+each one sets. Saying the same thing twice and differently is an error, never a silent choice.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class APIConfig:
     Attributes:
         base_url: what relative URLs stand behind; its path is kept as a prefix. Credentials belong to its origin.
         timeout: seconds for each phase of an attempt (`Timeouts`); a number sets all four.
-        deadline: seconds for a whole call, with waits, retries and redirects. A streaming call has none unless given one.
+        deadline: seconds for a whole call, with waits, retries and redirects. A stream has none unless given one.
         retry: what is sent again, and when.
         rate_limit: the client's own limit; off.
         pacing: obeys the server's own limits (429, Retry-After, RateLimit fields).
@@ -72,7 +72,7 @@ class APIConfig:
     """
 
     base_url: str | None = None
-    timeout: Timeouts = Timeouts()
+    timeout: Timeouts = field(default_factory=Timeouts)
     deadline: float | None = 60.0
     retry: RetryConfig | None = field(default_factory=RetryConfig)
     rate_limit: RateLimit | None = None
@@ -119,7 +119,9 @@ class APIConfig:
         return _with_flat(base, {name: value for name, value in options.items() if name in FLAT})
 
     @classmethod
-    def from_env(cls, prefix: str = "REST_API_CLIENT_", environ: Mapping[str, str] | None = None, **options: Any) -> APIConfig:
+    def from_env(
+        cls, prefix: str = "REST_API_CLIENT_", environ: Mapping[str, str] | None = None, **options: Any
+    ) -> APIConfig:
         """A config from environment variables such as REST_API_CLIENT_MAX_RETRIES=5, below what `options` says.
 
         Read are the flat options, and `base_url`, `deadline`, `engine`, `serializer`, `user_agent`, `raise_for_status`,
@@ -144,7 +146,6 @@ class Flat:
     nested: str
     option: str
     read: Callable[[str], Any]
-    make: Callable[[Any], Any] = staticmethod(lambda value: value)
 
 
 def _boolean(text: str) -> bool:
@@ -221,7 +222,9 @@ def _refuse_contradictions(nested: Mapping[str, Any], options: Mapping[str, Any]
             continue
         whole = nested[flat.nested]
         if whole is None or getattr(whole, flat.option) != options[name]:
-            raise ConfigurationError(f"{name}={options[name]!r} contradicts {flat.nested}={whole!r}: give one of the two")
+            raise ConfigurationError(
+                f"{name}={options[name]!r} contradicts {flat.nested}={whole!r}: give one of the two"
+            )
 
 
 def _with_flat(config: APIConfig, flat: Mapping[str, Any]) -> APIConfig:

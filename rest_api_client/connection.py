@@ -6,13 +6,13 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from .exceptions import ConfigurationError
 
-Verify: TypeAlias = bool | Literal["system"] | str | Path | ssl.SSLContext
-"""True: certifi's CAs, or SSL_CERT_FILE / SSL_CERT_DIR; "system": the operating system's trust store (needs truststore);
-a path: a CA bundle (file or folder); an SSLContext: as it is; False: no verification."""
+Verify: TypeAlias = bool | str | Path | ssl.SSLContext
+"""True: certifi's CAs, or SSL_CERT_FILE / SSL_CERT_DIR; "system": the operating system's trust store; a path: a CA
+bundle (file or folder); an SSLContext: as it is; False: no verification."""
 
 Cert: TypeAlias = str | Path | tuple[str | Path, str | Path] | tuple[str | Path, str | Path, str]
 """A client certificate: one PEM file, (certificate, key) or (certificate, key, password)."""

@@ -7,7 +7,7 @@ call's own, and a fresh one per attempt. Policies read time, chance and options 
 from __future__ import annotations
 
 import random as _random  # noqa: TID251  the type only: the generator itself is handed in
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .events import Event, Sink
@@ -38,8 +38,8 @@ class CallOptions:
         attempt_headers: whether `x-call-id` and `x-attempt` are sent.
     """
 
-    timeouts: Timeouts = Timeouts()
-    deadline: float | None | Unset = UNSET
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    deadline: float | Unset | None = UNSET
     max_retries: int | Unset = UNSET
     retry_unsafe: bool | Unset = UNSET
     follow_redirects: bool | Unset = UNSET
@@ -54,7 +54,18 @@ DEFAULT_OPTIONS = CallOptions()
 class Call:
     """One logical call: identity, start, deadline, and the record of its attempts."""
 
-    __slots__ = ("_id", "attempts", "classify", "deadline", "emit", "options", "random", "runtime", "started", "template")
+    __slots__ = (
+        "_id",
+        "attempts",
+        "classify",
+        "deadline",
+        "emit",
+        "options",
+        "random",
+        "runtime",
+        "started",
+        "template",
+    )
 
     def __init__(
         self,
@@ -96,7 +107,7 @@ class Context:
         record: where this attempt's record stands in `call.attempts`; -1 above the attempt level.
         again: a request that this attempt wants sent next (`resend`).
         memory: what a policy keeps from one resend to the next, by the policy's own key.
-        withheld: names of the client's credentials that were left out, since they do not belong to the request's origin.
+        withheld: names of the client's credentials left out, since they do not belong to the request's origin.
     """
 
     __slots__ = ("again", "call", "emit", "exchange", "memory", "options", "random", "record", "runtime", "withheld")
@@ -145,4 +156,6 @@ class Context:
         """Emit an event, if anybody listens."""
         if self.emit is not None:
             endpoint = request.template or request.url.path
-            self.emit(kind(call_id=self.call.id, at=self.runtime.now(), method=request.method, endpoint=endpoint, **details))
+            self.emit(
+                kind(call_id=self.call.id, at=self.runtime.now(), method=request.method, endpoint=endpoint, **details)
+            )

@@ -7,6 +7,7 @@ import tempfile
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
+from typing import IO
 
 from .attempts import close
 from .exceptions import ClosedError, ConfigurationError
@@ -23,32 +24,47 @@ async def save(response: Response, path: str | PathLike[str], progress: Progress
         ConfigurationError: the folder is not there or cannot be written to.
     """
     target = Path(path)
+    part = _Part(target)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    except OSError as error:
-        raise ConfigurationError(f"cannot write into {str(target.parent)!r}: {error.strerror or error}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            await _pour(response, file.write, progress)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(target)
+        await _pour(response, part.file, progress)
+        part.put_in_place(target)
     except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
+        part.discard()
         raise
 
 
-async def _pour(response: Response, write: object, progress: Progress | None) -> None:
-    assert callable(write)
+class _Part:
+    """The file that grows beside its target."""
+
+    def __init__(self, target: Path) -> None:
+        try:
+            handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        except OSError as error:
+            raise ConfigurationError(f"cannot write into {str(target.parent)!r}: {error.strerror or error}") from error
+        self.file = os.fdopen(handle, "wb")
+        self._path = Path(name)
+
+    def put_in_place(self, target: Path) -> None:
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        self._path.chmod(0o666 & ~_umask())
+        self._path.replace(target)
+
+    def discard(self) -> None:
+        self.file.close()
+        with suppress(OSError):
+            self._path.unlink()
+
+
+async def _pour(response: Response, file: IO[bytes], progress: Progress | None) -> None:
     if response.stream is None:
         raise ClosedError("the body was read already: it cannot be saved")
     declared = response.headers.get("content-length", "")
     total = int(declared) if declared.isdecimal() and "content-encoding" not in response.headers else None
     saved = 0
     async for piece in response.stream:
-        write(piece)
+        file.write(piece)
         saved += len(piece)
         if progress is not None:
             progress(saved, total)

@@ -96,7 +96,7 @@ class Redirected(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialsWithheld(Event):
-    """A request leaves the origin that credentials belong to, and goes without them. `names` are header or query names."""
+    """A request goes to an origin that credentials do not belong to, and without them: `names` of fields and params."""
 
     origin: str
     names: tuple[str, ...]
@@ -114,7 +114,7 @@ def fan_out(sinks: Sequence[Sink]) -> Sink | None:
         for sink in sinks:
             try:
                 sink(event)
-            except Exception as error:  # noqa: BLE001  a listener must not break the call
+            except Exception as error:
                 _report(error, sink)
 
     return emit
@@ -122,6 +122,10 @@ def fan_out(sinks: Sequence[Sink]) -> Sink | None:
 
 def _report(error: Exception, sink: Sink) -> None:
     args = SimpleNamespace(
-        exc_type=type(error), exc_value=error, exc_traceback=error.__traceback__, err_msg="event sink failed", object=sink
+        exc_type=type(error),
+        exc_value=error,
+        exc_traceback=error.__traceback__,
+        err_msg="event sink failed",
+        object=sink,
     )
     sys.unraisablehook(cast("sys.UnraisableHookArgs", args))

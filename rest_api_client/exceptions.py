@@ -188,7 +188,7 @@ class RateLimitExceeded(RefusedError):
 
 
 class RedirectError(APIError):
-    """A redirect that cannot be followed (no usable target, a one-shot body) or must not be (a body to another origin)."""
+    """A redirect that cannot be followed (no target, a one-shot body) or must not be (a body to another origin)."""
 
     side: ClassVar[Side] = "server"
 

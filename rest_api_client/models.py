@@ -72,7 +72,9 @@ class Request:
 
     def with_headers(self, **fields: str) -> Request:
         """A copy with header fields set; an underscore in a name stands for a hyphen."""
-        return self.replace(headers=self.headers.merged({name.replace("_", "-"): value for name, value in fields.items()}))
+        return self.replace(
+            headers=self.headers.merged({name.replace("_", "-"): value for name, value in fields.items()})
+        )
 
     @property
     def at_home(self) -> bool:
@@ -109,7 +111,8 @@ class Attempt:
         status_code: the answer's status, or None.
         error: the class name of the error that ended it, or None.
         reason: why it ended so, in a fixed vocabulary ("ok", "status 503", "read timeout" ...).
-        decision: what the retry policy made of it ("return", "retry", or why not), with `delay` seconds before the next.
+        decision: what the retry policy made of it ("return", "retry", or why not).
+        delay: seconds until the next attempt, where there is one.
         sent: bytes of the request that left the machine.
         url: where it went, masked.
         peer: address and port of the other end, where the engine tells.
@@ -257,7 +260,7 @@ class Response:
 
     @property
     def data(self) -> Any:
-        """The body as its content type says: parsed JSON, text for text types, bytes for the rest, None where there is none.
+        """The body as its content type says: parsed JSON, text, bytes for the rest; None where there is none.
 
         Raises:
             DecodeError: the content type says JSON and the body is not.
@@ -392,7 +395,9 @@ class Response:
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the unread body: a connection cannot be pickled."""
-        state = {name: getattr(self, name) for name in self.__slots__ if name not in {"stream", "_parsed", "serializer"}}
+        state = {
+            name: getattr(self, name) for name in self.__slots__ if name not in {"stream", "_parsed", "serializer"}
+        }
         return state | {"stream": None, "_parsed": _UNPARSED, "serializer": JSON_SERIALIZER}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ class RequestOptions(TypedDict, total=False):
     """
 
     path_params: dict[str, Scalar]
-    """Values for the `{names}` of the URL, each encoded as one path segment; the template names the endpoint in metrics."""
+    """Values for the `{names}` of the URL, each encoded as one path segment; metrics count by the template."""
     params: ParamTypes
     """Query parameters, behind those of the URL and of the client."""
     json: JSONValue

@@ -94,12 +94,13 @@ def _of_error(error: BaseException) -> Outcome:
     for kind, reason in _REASONS:
         if isinstance(error, kind):
             processed: Processed = "no" if kind in {CircuitOpenError, RateLimitExceeded} else "unknown"
-            failed = kind in {DeadlineExceeded}
-            return Outcome(Kind.FAILED if failed else Kind.REJECTED, reason, processed=processed)
+            return Outcome(Kind.FAILED if kind is DeadlineExceeded else Kind.REJECTED, reason, processed=processed)
     return Outcome(Kind.REJECTED, "error")
 
 
 def _words(error: TransportError) -> str:
-    """"connect error" from ConnectError, "read timeout" from ReadTimeout: few, fixed, fit for a label."""
+    """ "connect error" from ConnectError, "read timeout" from ReadTimeout: few, fixed, fit for a label."""
     name = "request timeout" if type(error) is RequestTimeout else type(error).__name__
-    return "".join(f" {c.lower()}" if c.isupper() and i and not name[i - 1].isupper() else c.lower() for i, c in enumerate(name))
+    return "".join(
+        f" {c.lower()}" if c.isupper() and i and not name[i - 1].isupper() else c.lower() for i, c in enumerate(name)
+    )

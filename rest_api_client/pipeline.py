@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from .attempts import AttemptLevel, Terminal
 from .exceptions import ConfigurationError
@@ -83,10 +84,19 @@ AsyncMiddleware: TypeAlias = Callable[[Request, "Context", Proceed], Awaitable[R
 
 @dataclass(frozen=True, slots=True)
 class Middleware:
-    """A user's function as a stage: per call below telemetry, or per attempt above authentication."""
+    """A user's function as a stage: once per "call" below telemetry, or for each "attempt" above authentication."""
 
     function: AsyncMiddleware
-    stage: Stage = Stage.CALL_MIDDLEWARE
+    scope: Literal["call", "attempt"] = "call"
+
+    def __post_init__(self) -> None:
+        if self.scope not in {"call", "attempt"}:
+            raise ConfigurationError(f"Middleware(scope={self.scope!r}): give 'call' or 'attempt'")
+
+    @property
+    def stage(self) -> Stage:
+        """Where it stands."""
+        return Stage.CALL_MIDDLEWARE if self.scope == "call" else Stage.ATTEMPT_MIDDLEWARE
 
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
         """Call the function."""
@@ -144,7 +154,7 @@ _REPEATABLE = frozenset({Stage.CALL_MIDDLEWARE, Stage.ATTEMPT_MIDDLEWARE, Stage.
 
 
 def _refuse_doubles(policies: Sequence[Policy]) -> None:
-    for one, other in zip(policies, policies[1:], strict=False):
+    for one, other in pairwise(policies):
         if one.stage == other.stage and one.stage not in _REPEATABLE:
             raise ConfigurationError(
                 f"two policies at stage {one.stage.name}: {type(one).__name__} and {type(other).__name__}; give one"

@@ -1,8 +1,8 @@
 """Plugins: policies, authentication and serializers, found by name.
 
 A plugin is a callable registered here, or an entry point of the group `rest_api_client.plugins` whose name is
-`kind.name`: `auth.sigv4 = "my_package:make_auth"`. It is loaded when somebody asks for it by name, and never just because
-it is installed.
+`kind.name`: `auth.sigv4 = "my_package:make_auth"`. It is loaded when somebody asks for it by name, and never just
+because it is installed.
 """
 
 from __future__ import annotations

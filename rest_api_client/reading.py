@@ -45,7 +45,7 @@ class Decode:
 
 
 class DecodedStream:
-    """A body, decoded while it is read. Errors carry request and response; the end of iteration gives the connection back."""
+    """A body, decoded while it is read. Errors carry request and response; the end gives the connection back."""
 
     def __init__(self, response: Response, limits: BodyLimits) -> None:
         assert response.stream is not None

@@ -206,6 +206,9 @@ def _load(data: object) -> Step:
     if kind is None:
         raise ConfigurationError(f"{data!r} is not a step of script version {VERSION}; known: {', '.join(_STEPS)}")
     try:
-        return cast("Step", kind(**{name: _CODECS[name][1](value) if name in _CODECS else value for name, value in entry.items()}))
+        return cast(
+            "Step",
+            kind(**{name: _CODECS[name][1](value) if name in _CODECS else value for name, value in entry.items()}),
+        )
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"step {data!r} of script version {VERSION}: {error}") from error

@@ -1,8 +1,8 @@
 """Where a policy's memory lives, apart from its options and from any waiting.
 
-A policy asks `await state.apply(key, command)` and gets a `Decision`. Commands and decisions are plain data, so that the
-same question can go to memory in this process or, later, to a store that many processes share. `MemoryState` keeps one
-pure object per key and asks it under a lock held for a few lines; it never suspends.
+A policy asks `await state.apply(key, command)` and gets a `Decision`. Commands and decisions are plain data, so that
+the same question can go to memory in this process or, later, to a store that many processes share. `MemoryState` keeps
+one pure object per key and asks it under a lock held for a few lines; it never suspends.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class MemoryState(Generic[CommandT]):
         max_keys: keys kept; the one not asked for longest is forgotten first.
     """
 
-    def __init__(self, fresh: Callable[[], PureState[CommandT]], now: Callable[[], float], max_keys: int = 10_000) -> None:
+    def __init__(
+        self, fresh: Callable[[], PureState[CommandT]], now: Callable[[], float], max_keys: int = 10_000
+    ) -> None:
         self._fresh = fresh
         self._now = now
         self._max_keys = max_keys

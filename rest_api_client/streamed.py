@@ -16,8 +16,8 @@ from .exceptions import ClosedError
 from .headers import Headers
 from .models import Attempt, Response
 from .reading import read
-from .runtime import iterate_sync, run_sync
 from .streaming import ServerSentEvent
+from .sync_runtime import SyncRuntime
 
 
 class _Unread:
@@ -58,7 +58,7 @@ class _Unread:
 
     @property
     def http_version(self) -> str:
-        """"HTTP/1.1" or "HTTP/2"."""
+        """ "HTTP/1.1" or "HTTP/2"."""
         return self.response.http_version
 
     async def _chunks(self) -> AsyncGenerator[bytes, None]:
@@ -82,17 +82,21 @@ class _Unread:
 class StreamedResponse(_Unread):
     """The answer of `APIClient.stream`."""
 
+    def __init__(self, response: Response, runtime: SyncRuntime) -> None:
+        super().__init__(response)
+        self._runtime = runtime
+
     def iter_bytes(self) -> Iterator[bytes]:
         """The decoded body in pieces of at most 64 KiB, as they come."""
-        return iterate_sync(self._chunks())
+        return self._runtime.iterate(self._chunks())
 
     def iter_text(self) -> Iterator[str]:
         """The body as text; characters split over two pieces are put together."""
-        return iterate_sync(streaming.text(self._chunks(), self.response.encoding))
+        return self._runtime.iterate(streaming.text(self._chunks(), self.response.encoding))
 
     def iter_lines(self) -> Iterator[str]:
         r"""The body's lines without their ends (\\n, \\r\\n or \\r)."""
-        return iterate_sync(streaming.lines(self._chunks(), self.response.encoding))
+        return self._runtime.iterate(streaming.lines(self._chunks(), self.response.encoding))
 
     def iter_ndjson(self) -> Iterator[Any]:
         """One parsed value per line (NDJSON, JSON Lines); blank lines are skipped.
@@ -100,19 +104,19 @@ class StreamedResponse(_Unread):
         Raises:
             DecodeError: a line that is no JSON; the message gives its number.
         """
-        return iterate_sync(streaming.ndjson(self._chunks()))
+        return self._runtime.iterate(streaming.ndjson(self._chunks()))
 
     def iter_events(self) -> Iterator[ServerSentEvent]:
         """Server-sent events, as the WHATWG HTML standard reads them."""
-        return iterate_sync(streaming.events(self._chunks()))
+        return self._runtime.iterate(streaming.events(self._chunks()))
 
     def read(self) -> Response:
         """Read the rest of the body; gives the whole response."""
-        return run_sync(read(self.response))
+        return self._runtime.run(read(self.response))
 
     def close(self) -> None:
         """Give the connection back. Idempotent."""
-        run_sync(close(self.response))
+        self._runtime.run(close(self.response))
 
 
 class AsyncStreamedResponse(_Unread):

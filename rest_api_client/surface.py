@@ -74,7 +74,9 @@ class Surface:
     def __del__(self) -> None:
         core: ClientCore | None = self.__dict__.get("_core")
         if core is not None and not core.closed and core.owns_transport:
-            warnings.warn(f"{self!r} was left open: use a `with` block, or close it", ResourceWarning, stacklevel=2, source=self)
+            warnings.warn(
+                f"{self!r} was left open: use a `with` block, or close it", ResourceWarning, stacklevel=2, source=self
+            )
 
     def __repr__(self) -> str:
         base = self._core.config.base_url if "_core" in self.__dict__ else None

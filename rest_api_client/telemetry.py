@@ -170,7 +170,7 @@ class MetricsCollector:
         retries: retries by the reason that made them.
         refused: retries not made, by what vetoed them.
         waited: seconds calls were held back by the client's own limits.
-        durations: calls by duration; the n-th entry counts those at most `BUCKETS[n]` seconds, the last all longer ones.
+        durations: calls by duration; entry n counts those of at most `BUCKETS[n]` seconds, the last all longer ones.
     """
 
     def __init__(self) -> None:

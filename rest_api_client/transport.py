@@ -173,7 +173,7 @@ class Exchange:
 
 
 class ByteStream(Protocol):
-    """A body on its way: chunks, then the end, or an error of our tree. `aclose` gives back what it holds, at any time."""
+    """A body on its way: chunks, then the end, or an error of our tree."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The chunks, once."""
@@ -198,7 +198,7 @@ class Transport(Protocol):
         ...
 
     async def send(self, request: Request, exchange: Exchange) -> Response:
-        """Send the request; give the answer once its head is there, the body unread in `response.stream`, still encoded.
+        """Send the request; give the answer once its head is there, its body in `response.stream`, still encoded.
 
         Raises:
             TransportError: no answer, `processed` "no" where that is proved.

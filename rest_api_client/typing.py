@@ -59,9 +59,15 @@ DataTypes: TypeAlias = Mapping[str, ParamValue] | Sequence[tuple[str, ParamValue
 """Form fields, encoded like query parameters (application/x-www-form-urlencoded)."""
 
 ContentTypes: TypeAlias = (
-    bytes | str | IO[bytes] | Path | Iterable[bytes] | AsyncIterable[bytes] | Callable[[], Iterable[bytes] | AsyncIterable[bytes]]
+    bytes
+    | str
+    | IO[bytes]
+    | Path
+    | Iterable[bytes]
+    | AsyncIterable[bytes]
+    | Callable[[], Iterable[bytes] | AsyncIterable[bytes]]
 )
-"""A raw body: bytes and text are sent as they are, files from where they stand, a callable makes a fresh body for each attempt."""
+"""A raw body: bytes and text as they are, files from where they stand; a callable makes a fresh body per attempt."""
 
 FileContent: TypeAlias = bytes | str | IO[bytes] | Path
 FileTypes: TypeAlias = FileContent | tuple[str | None, FileContent] | tuple[str | None, FileContent, str]

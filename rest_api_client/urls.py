@@ -89,7 +89,9 @@ class URL:
         added = encode_params(params) if params else ""
         if not added:
             return self
-        return replace(self, target=f"{self.target}{'&' if self.query else '?' if '?' not in self.target else ''}{added}")
+        return replace(
+            self, target=f"{self.target}{'&' if self.query else '?' if '?' not in self.target else ''}{added}"
+        )
 
     def resolve(self, reference: str) -> URL:
         """Where a Location or Link of this URL's answer points (RFC 3986, section 5).
@@ -158,7 +160,11 @@ def encode_params(params: ParamTypes) -> str:
     pairs: list[str] = []
     for name, value in params.items() if isinstance(params, Mapping) else params:
         values = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
-        pairs += [f"{quote(str(name), safe='')}={quote(text, safe='')}" for v in values if (text := scalar(name, v)) is not None]
+        pairs += [
+            f"{quote(str(name), safe='')}={quote(text, safe='')}"
+            for v in values
+            if (text := scalar(name, v)) is not None
+        ]
     return "&".join(pairs)
 
 
@@ -170,4 +176,6 @@ def scalar(name: str, value: Scalar) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    raise ConfigurationError(f"parameter {name!r}: {type(value).__name__} cannot be sent; give str, int, float, bool, None or a list of these")
+    raise ConfigurationError(
+        f"parameter {name!r}: {type(value).__name__} cannot be sent; give str, int, float, bool, None or a list"
+    )
