@@ -30,8 +30,8 @@ class AttemptLevel:
         memory: dict[str, object] = {}
         for _ in range(MAX_RESENDS + 1):
             attempt = self._begin(context, memory)
-            response = await self._pass(request, attempt)
             context.record = attempt.record
+            response = await self._pass(request, attempt)
             if attempt.again is None:
                 return response
             request = attempt.again
@@ -66,16 +66,22 @@ def _record(request: Request, context: Context, result: Response | BaseException
     call, exchange = context.call, context.exchange
     assert exchange is not None
     begun = call.attempts[context.record]
-    outcome = context.classify(request, result)
-    failed = isinstance(result, BaseException)
+    if not isinstance(result, BaseException) or isinstance(result, Exception):
+        error = type(result).__name__ if isinstance(result, Exception) else None
+        reason = context.classify(request, result).reason
+    else:
+        # asyncio, trio and threads cancel by exceptions of different names: the record knows one, or the deadline.
+        error, reason = ("DeadlineExceeded", "deadline") if context.remaining == 0 else ("Cancelled", "cancelled")
+    if not isinstance(result, RefusedError | DeadlineExceeded) and error != "Cancelled":
+        call.last = result if isinstance(result, Response | Exception) else call.last
     record = call.attempts[context.record] = Attempt(
         number=begun.number,
         started=begun.started,
         elapsed=call.runtime.now() - call.started - begun.started,
         url=redact_url(str(request.url)),
         status_code=_status(result),
-        error=type(result).__name__ if failed else None,
-        reason=outcome.reason if not failed or isinstance(result, Exception) else "cancelled",
+        error=error,
+        reason=reason,
         sent=exchange.bytes_sent,
         peer=exchange.peer,
         http_version=exchange.http_version,
@@ -103,6 +109,7 @@ class Terminal:
         exchange = context.exchange
         assert exchange is not None
         sent_at = context.runtime.time()
+        exchange.handed_over = True
         try:
             response = await self._transport.send(request, exchange)
         except TransportError as error:

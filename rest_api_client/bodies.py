@@ -11,7 +11,7 @@ import io
 import stat
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Protocol, TypeAlias
+from typing import IO, Protocol, TypeAlias, cast
 
 from .exceptions import ClosedError, ConfigurationError
 from .typing import ContentTypes, Progress
@@ -248,13 +248,13 @@ def raw_body(content: ContentTypes) -> Body:
     if isinstance(content, Path):
         return PathBody(content)
     if hasattr(content, "read"):
-        return FileBody(content)
+        return FileBody(cast("IO[bytes]", content))
     if callable(content):
         return FactoryBody(content)
     if isinstance(content, list | tuple):
         return FactoryBody(lambda: content)
     if isinstance(content, Iterable | AsyncIterable):
-        return OneShotBody(content)
+        return OneShotBody(cast("Iterable[bytes]", content))
     raise ConfigurationError(
         f"content={type(content).__name__}: give bytes, str, a binary file, a Path, an iterable of bytes or a callable"
     )

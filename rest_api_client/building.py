@@ -120,7 +120,7 @@ class RequestBuilder:
     def _body(self, options: RequestOptions) -> tuple[Body, Mapping[str, str]]:
         given: dict[str, Any] = {
             name: options[name] for name in ("content", "json", "data", "files") if name in options
-        }  # type: ignore[literal-required]
+        }
         if not given:
             return EMPTY, {}
         body, headers = encode_body(**given, serializer=self._serializer, random=self._random)

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from types import TracebackType
-from typing import Any, Self, Unpack, cast
+from typing import Any, Self, Unpack
 
 from .client_core import ClientCore
 from .config import APIConfig
 from .downloads import save
 from .exceptions import ClosedError
-from .hooks import check_hooks, rest_of_attempt
+from .hooks import check_hooks, rest_of_attempt, send
 from .models import Request, Response
 from .options import RequestOptions
 from .runtime import run_sync
@@ -147,7 +147,7 @@ class APIClient(Surface):
     def send_request(self, request: Request) -> Response:
         """Hook, once per attempt: `super().send_request(request)` sends it."""
         proceed, context = rest_of_attempt()
-        return run_sync(cast("Any", proceed(request, context)))
+        return run_sync(send(proceed, request, context))
 
     # End ---------------------------------------------------------------------------------------------------------
 

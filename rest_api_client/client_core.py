@@ -22,7 +22,7 @@ from .deadline import Deadline
 from .engines import open_engine
 from .exceptions import APIError, ClosedError, ConfigurationError
 from .headers import Headers
-from .hooks import attempt_hooks, checked, overridden, settle
+from .hooks import attempt_hooks, checked, overridden, send, settle
 from .models import Request, Response
 from .options import OPTION_NAMES, RequestOptions
 from .pipeline import Middleware, Pipeline, Policy
@@ -251,7 +251,7 @@ def _is_async(function: Callable[..., Any]) -> bool:
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
     async def middleware(request: Request, context: Context, proceed: Any) -> Response:
         def go_on(request: Request, context: Context = context) -> Response:
-            return cast("Response", run_sync(proceed(request, context)))
+            return run_sync(send(proceed, request, context))
 
         return checked(function(request, context, go_on), Response, getattr(function, "__name__", "middleware"))
 

@@ -11,13 +11,15 @@ import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from .context import Context
 from .exceptions import ConfigurationError, HookError
 from .models import Request, Response
 from .pipeline import Policy, Stage
 from .typing import Proceed
+
+T = TypeVar("T")
 
 HOOKS = ("prepare_request", "process_response", "handle_error", "check_rate_limit", "send_request")
 
@@ -89,13 +91,18 @@ def rest_of_attempt() -> tuple[Proceed, Context]:
         raise HookError("send_request() belongs inside an attempt: call request(), get() or post() instead") from None
 
 
+async def send(proceed: Proceed, request: Request, context: Context) -> Response:
+    """The rest of the chain as a coroutine, for a sync function that goes on by running it."""
+    return await proceed(request, context)
+
+
 def attempt_hooks(client: object, face: type[Any]) -> list[Policy]:
     """The stages for the per-attempt hooks that the client overrides."""
     check, send = overridden(client, face, "check_rate_limit"), overridden(client, face, "send_request")
     return [*([CheckRateLimit(check)] if check else []), *([SendRequest(send)] if send else [])]
 
 
-def checked(value: Any, kind: type[Any], hook: str) -> Any:
+def checked(value: object, kind: type[T], hook: str) -> T:
     """What a hook gave back, if it is what it must be.
 
     Raises:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .bodies import EMPTY, Body
+from .charsets import is_charset
 from .exceptions import (
     ClosedError,
     ConfigurationError,
@@ -424,10 +425,4 @@ _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([A-Za-z0-9._:+-]{1,40})", re.IGNOR
 def charset(content_type: str | None) -> str:
     """The charset a content type names, if Python knows it, else UTF-8."""
     found = _CHARSET.search(content_type or "")
-    if found is None:
-        return "utf-8"
-    try:
-        b"".decode(found[1])
-    except (LookupError, ValueError):
-        return "utf-8"
-    return found[1].lower()
+    return found[1].lower() if found is not None and is_charset(found[1]) else "utf-8"

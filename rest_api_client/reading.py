@@ -8,11 +8,11 @@ be retried. A call that streams leaves the body unread; its pieces are still cou
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from .attempts import close
 from .context import Context
-from .decoding import BodyLimits, BodyMeter, Decoder
+from .decoding import BodyLimits, Decoder, content_encodings
 from .exceptions import APIError
 from .models import Request, Response
 from .pipeline import Stage
@@ -35,9 +35,9 @@ class Decode:
         response = await proceed(request, context)
         if response.stream is None:
             return response
-        limits = replace(self.limits, max_decoded_bytes=None) if context.options.stream else self.limits
+        limits = self.limits.for_stream() if context.options.stream else self.limits
         try:
-            response.stream = DecodedStream(response, limits)
+            response.stream = DecodedStream(response, response.stream, limits)
         except BaseException:
             await close(response)
             raise
@@ -47,30 +47,23 @@ class Decode:
 class DecodedStream:
     """A body, decoded while it is read. Errors carry request and response; the end gives the connection back."""
 
-    def __init__(self, response: Response, limits: BodyLimits) -> None:
-        assert response.stream is not None
-        self._raw: ByteStream = response.stream
+    def __init__(self, response: Response, raw: ByteStream, limits: BodyLimits) -> None:
         self._response = response
-        encodings = [name.strip() for name in response.headers.get("content-encoding", "").split(",") if name.strip()]
-        self._meter = BodyMeter(limits)
-        self._decoder = Decoder(encodings, limits=limits) if encodings else None
+        self._raw = raw
+        self._decoder = Decoder(content_encodings(response.headers.get_list("content-encoding")), limits)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for raw in self._raw:
-                self._response.raw_size += len(raw)
-                self._meter.raw(len(raw))
-                for piece in self._decoder.decode(raw) if self._decoder else (raw,):
-                    self._meter.decoded(len(piece))
+                for piece in self._decoder.decode(raw):
                     yield piece
-            for piece in self._decoder.finish() if self._decoder else ():
-                self._meter.decoded(len(piece))
-                yield piece
+            self._decoder.finish()
         except APIError as error:
             error.request = self._response.request
             error.response = error.response or self._response
             raise
         finally:
+            self._response.raw_size = self._decoder.raw_bytes
             await self._raw.aclose()
 
     async def aclose(self) -> None:

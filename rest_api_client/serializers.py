@@ -24,7 +24,10 @@ T = TypeVar("T")
 class Serializer(Protocol):
     """Turns values into a body and back."""
 
-    content_type: str
+    @property
+    def content_type(self) -> str:
+        """The Content-Type of what it writes."""
+        ...
 
     def dumps(self, value: Any) -> bytes:
         """The body for a value.
@@ -146,7 +149,7 @@ def _union(data: Any, kind: Any, path: str) -> Any:
 def _sequence(data: Any, kind: Any, path: str) -> Any:
     if not isinstance(data, list):
         raise _misfit(path, "list", data)
-    items = cast("list[Any]", data)
+    items: list[Any] = data
     args = get_args(kind)
     origin = get_origin(kind) or kind
     if origin is tuple and args and args[-1] is not Ellipsis:

@@ -69,15 +69,15 @@ class Telemetry:
 
 def _tell_end(request: Request, context: Context, result: Response | BaseException) -> None:
     call = context.call
-    answered = isinstance(result, Response)
-    interrupted = not answered and not isinstance(result, Exception)
+    response = result if isinstance(result, Response) else None
+    interrupted = response is None and not isinstance(result, Exception)
     context.tell(
         CallEnded,
         request,
         url=request.label.partition(" ")[2],
         duration=call.runtime.now() - call.started,
-        status_code=result.status_code if answered else None,
-        error=None if answered else type(result).__name__,
+        status_code=response.status_code if response is not None else None,
+        error=type(result).__name__ if response is None else None,
         reason="cancelled" if interrupted else context.classify(request, result).reason,
         attempts=len(call.attempts),
     )

@@ -95,6 +95,7 @@ class Exchange:
         timeouts: limits per phase.
         deadline: when everything must be over, in the clock's monotonic seconds, or None.
         phase: how far it got.
+        handed_over: whether the engine was given the request at all; until then nothing can have been sent.
         bytes_sent: bytes of the request, head included, that were handed to the kernel; 0 proves it unsent.
         refused: the protocol itself says that the server did not act (HTTP/2 REFUSED_STREAM, GOAWAY).
         proof: whether this engine counts `bytes_sent`; without it nothing is proved.
@@ -109,6 +110,7 @@ class Exchange:
         "bytes_sent",
         "clock",
         "deadline",
+        "handed_over",
         "http_version",
         "peer",
         "phase",
@@ -122,6 +124,7 @@ class Exchange:
         self.timeouts = timeouts
         self.deadline = deadline
         self.phase: Phase = "queued"
+        self.handed_over = False
         self.bytes_sent = 0
         self.refused = False
         self.proof = False

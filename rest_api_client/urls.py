@@ -159,7 +159,7 @@ def encode_params(params: ParamTypes) -> str:
         return quote(params.removeprefix("?"), safe="!$&'()*+,;=:@/?%-._~")
     pairs: list[str] = []
     for name, value in params.items() if isinstance(params, Mapping) else params:
-        values = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
+        values: Sequence[Scalar] = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
         pairs += [
             f"{quote(str(name), safe='')}={quote(text, safe='')}"
             for v in values
