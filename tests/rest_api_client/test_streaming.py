@@ -60,8 +60,8 @@ def utf16_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
 
 
 pieces_of_streams = st.sampled_from(
-    b"\n|\r|\r\n|data|data:|data: x|id: 7|id:\0|event: e|retry: 10|:| |\xef|\xbb\xbf|\xef\xbb\xbf|\xe2\x80\xa8|\x85|\x0b|{}|"
-    b"[1]|nul|\xff|a".split(b"|")
+    b"\n|\r|\r\n|data|data:|data: x|id: 7|id:\0|event: e|retry: 10|:| |\xef|\xbb\xbf|\xef\xbb\xbf|"
+    b"\xe2\x80\xa8|\x85|\x0b|{}|[1]|nul|\xff|a".split(b"|")
 )
 streams = st.lists(pieces_of_streams, max_size=40).map(b"".join) | st.binary(max_size=60)
 splits = st.lists(st.integers(0, 5), max_size=60)
