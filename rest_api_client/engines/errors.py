@@ -1,6 +1,7 @@
 """Every engine's failures, told in the words of our tree.
 
-An engine raises its own classes; `translate` finds the one of ours that says the same, with the original as its cause.
+An engine raises its own classes; `translate` finds the one of ours that says the same, and a block
+`with Translated(exchange)` raises it, with the original as its cause.
 httpx and httpx2 name theirs alike but share no class, so the name decides, looked up along the class's ancestors: a
 subclass that a user's transport made up still finds its place. What nobody knows is a plain `TransportError`.
 
@@ -51,7 +52,7 @@ _BY_NAME: dict[str, type[APIError]] = {
     "ConnectionRefusedError": ConnectError,
     "ConnectionResetError": ReadError,
     "BrokenPipeError": WriteError,
-    "StreamClosed": ClosedError,
+    "StreamError": ClosedError,
 }
 
 TIMER_GRAIN = 0.002
@@ -62,10 +63,8 @@ def translate(error: Exception, exchange: Exchange) -> APIError:
     """The error of our tree that stands for an engine's own, to be raised `from` it.
 
     An aborted exchange gives whatever the torn connection looked like as a `ReadError` that says "aborted", and a
-    timeout with no time left gives `DeadlineExceeded`. Errors of our tree come back as they are.
+    timeout with no time left gives `DeadlineExceeded`.
     """
-    if isinstance(error, APIError):
-        return error
     kind = _kind(error)
     text = str(error) or type(error).__name__
     if issubclass(kind, RequestTimeout) and out_of_time(exchange):
@@ -75,6 +74,22 @@ def translate(error: Exception, exchange: Exchange) -> APIError:
     if issubclass(kind, ConnectError):
         kind = _of_connecting(error, kind)
     return kind(text)
+
+
+class Translated:
+    """A block in which an engine works: its errors leave as ours, with the original as cause; ours pass untouched."""
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, APIError):
+            raise translate(error, self._exchange) from error
 
 
 def aborted(exchange: Exchange) -> APIError:
