@@ -1,0 +1,47 @@
+"""Every code block of README.md and docs/ runs, in order, as one program per page."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\[[^\]]*\]\(([^)#:]+)(?:#[^)]*)?\)")
+COMMAND = re.compile(r"`make ([a-z-]+)`")
+
+
+def program(page: Path) -> str:
+    """The page's blocks as one program, at the lines where they stand."""
+    text = page.read_text()
+    lines = [""] * text.count("\n")
+    for block in BLOCK.finditer(text):
+        start = text.count("\n", 0, block.start(1))
+        for offset, line in enumerate(block[1].splitlines()):
+            lines[start + offset] = line
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_code_blocks_of_a_page_run_one_after_the_other(page: Path, tmp_path: Path) -> None:
+    """A reader who types a page's code from the top gets no error and no warning."""
+    script = tmp_path / f"{page.stem}.py"
+    script.write_text(program(page))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, f"{page.name}:\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_links_and_commands_of_a_page_lead_somewhere(page: Path) -> None:
+    """Relative links point to files that are there, `make` targets to targets that are there."""
+    text = page.read_text()
+    targets = (ROOT / "Makefile").read_text()
+    assert [link for link in LINK.findall(text) if not (page.parent / link).exists()] == []
+    assert [name for name in COMMAND.findall(text) if f"\n{name}:" not in targets] == []
