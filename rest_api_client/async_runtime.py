@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
-from contextvars import Token, copy_context
+from contextvars import ContextVar, Token, copy_context
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -21,10 +21,13 @@ import anyio
 
 from .clock import SYSTEM, Clock
 from .race import Race, conduct
-from .runtime import Deadline, Event, TaskCancelled, current_abort, current_deadline
+from .runtime import Event, TaskCancelled
 from .spawned import Spawned
 
 T = TypeVar("T")
+
+# Not `runtime.current_deadline`: a sync client used inside this loop would obey that, and its `Aborted` find no owner.
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
 class AsyncRuntime:
@@ -43,8 +46,7 @@ class AsyncRuntime:
 
     def deadline(self) -> float | None:
         """Return the earliest deadline round the caller, or None."""
-        deadline = current_deadline.get()
-        return None if deadline is None else deadline.at
+        return _deadline.get()
 
     async def sleep(self, seconds: float) -> None:
         """Wait so long."""
@@ -107,8 +109,7 @@ class AsyncRuntime:
         task: Spawned[T] = Spawned(self, name)
 
         async def body() -> None:
-            current_abort.set(None)
-            current_deadline.set(None)
+            _deadline.set(None)
             try:
                 task.succeed(await function(*args))
             except anyio.get_cancelled_exc_class():
@@ -121,8 +122,8 @@ class AsyncRuntime:
             self._spawned.pop(task, None)
             task.fail(None)  # if it was cancelled before it began, or ended by more than an Exception
 
-        self._spawned[task] = home
         task.stop = home.start(body, ended, name)
+        self._spawned[task] = home
         return task
 
     async def aclose(self) -> None:
@@ -160,7 +161,7 @@ class _CancellingDeadline:
         self._runtime = runtime
         self._at = at
         self._scope: AbstractContextManager[anyio.CancelScope] | None = None
-        self._token: Token[Deadline | None] | None = None
+        self._token: Token[float | None] | None = None
 
     async def __aenter__(self) -> None:
         if self._at is None:
@@ -170,9 +171,8 @@ class _CancellingDeadline:
         left = self._at - runtime.now()
         if left <= 0:
             raise TimeoutError("the deadline had already passed")
-        outer = current_deadline.get()
-        if outer is None or self._at < outer.at:
-            self._token = current_deadline.set(Deadline(self._at))
+        outer = _deadline.get()
+        self._token = _deadline.set(self._at if outer is None else min(outer, self._at))
         self._scope = anyio.fail_after(left)
         self._scope.__enter__()
 
@@ -180,7 +180,7 @@ class _CancellingDeadline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         if self._token is not None:
-            current_deadline.reset(self._token)
+            _deadline.reset(self._token)
         return None if self._scope is None else self._scope.__exit__(kind, error, trace)
 
 

@@ -17,9 +17,10 @@ for a failure that it may retry.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import ContextVar
+from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 from .clock import Clock
@@ -100,7 +101,7 @@ current_abort: ContextVar[Abort | None] = ContextVar("current_abort", default=No
 """In a sync client: the abort that the calling thread has to obey, or None."""
 
 current_deadline: ContextVar[Deadline | None] = ContextVar("current_deadline", default=None)
-"""The tightest deadline of the `fail_after` blocks round the caller, or None; `Runtime.deadline()` gives its moment."""
+"""In a sync client: the tightest deadline of the `fail_after` blocks round the caller, or None."""
 
 
 class Event(Protocol):
@@ -228,7 +229,7 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     except StopIteration as stop:
         result: T = stop.value
         return result
-    message = f"{_place(coroutine)} waits for an event loop: {_ADVICE}"
+    message = f"{describe_wait(suspended_frames(coroutine))} waits for an event loop: {_ADVICE}"
     try:
         coroutine.close()
     except RuntimeError as error:  # it waits again while it is closed
@@ -239,34 +240,44 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
 _ADVICE = "in a sync client a policy or middleware may only await `proceed` and the methods of its runtime"
 
 
-def iterate_sync(source: AsyncIterator[T]) -> Iterator[T]:
+def iterate_sync(
+    source: AsyncIterator[T], run: Callable[[Coroutine[Any, Any, Any]], Any] = run_sync
+) -> Generator[T, None, None]:
     """Iterate over an async iterator that never suspends; it is closed when the iteration ends or is given up."""
     try:
         while True:
             try:
-                item = run_sync(_next(source))
+                item = run(_next(source))
             except StopAsyncIteration:
                 return
             yield item
     finally:
         close = getattr(source, "aclose", None)
         if close is not None:
-            run_sync(close())
+            run(close())
 
 
 async def _next(source: AsyncIterator[T]) -> T:
     return await source.__anext__()
 
 
-def _place(coroutine: object) -> str:
-    """Name the innermost function that is suspended, with file and line."""
-    place = "a coroutine"
+def suspended_frames(coroutine: object) -> Iterator[FrameType]:
+    """Yield the frames of a suspended coroutine, from the outermost to the one that really waits."""
     inner: Any = coroutine
-    while inner is not None:
-        kind = next((kind for kind in ("cr", "ag", "gi") if hasattr(inner, f"{kind}_frame")), None)
+    while True:
+        kind = next((kind for kind in ("cr", "ag", "gi") if getattr(inner, f"{kind}_frame", None)), None)
         if kind is None:
-            break
-        frame = getattr(inner, f"{kind}_frame")
-        place = f"{inner.__qualname__} ({frame.f_code.co_filename}:{frame.f_lineno})"
+            return
+        yield getattr(inner, f"{kind}_frame")
         inner = getattr(inner, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
-    return place
+
+
+def describe_wait(frames: Iterable[FrameType]) -> str:
+    """Name the function, file and line that wait: the innermost one that is not of an async library itself."""
+    all_frames = list(frames)
+    own = [frame for frame in all_frames if frame.f_globals.get("__name__", "").split(".")[0] not in _LIBRARIES]
+    frame = (own or all_frames)[-1]
+    return f"{frame.f_code.co_qualname} ({frame.f_code.co_filename}:{frame.f_lineno})"
+
+
+_LIBRARIES = frozenset({"anyio", "asyncio", "trio"})

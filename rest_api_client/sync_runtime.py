@@ -6,7 +6,7 @@ fires or its `fail_after` deadline comes. Races and spawned tasks run in daemon 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import Token, copy_context
 from types import TracebackType
@@ -41,9 +41,9 @@ class SyncRuntime:
         with self.clock.hold():
             return run_sync(coroutine)
 
-    def iterate(self, source: AsyncIterator[T]) -> Iterator[T]:
+    def iterate(self, source: AsyncIterator[T]) -> Generator[T, None, None]:
         """Iterate over a body in this thread. See `iterate_sync`."""
-        return iterate_sync(source)
+        return iterate_sync(source, self.run)
 
     def deadline(self) -> float | None:
         """Return the earliest deadline round the caller, or None."""
@@ -128,7 +128,10 @@ class SyncRuntime:
             else:
                 race.succeed(result)
 
-        self.clock.start(lambda: context.run(attempt), name="race")
+        try:
+            self.clock.start(lambda: context.run(attempt), name="race")
+        except RuntimeError as error:  # the system has no thread left
+            race.fail(error)
         return abort
 
     def _end(self, race: Race[Any], aborts: list[Abort]) -> None:
@@ -163,7 +166,11 @@ class SyncRuntime:
                 self._spawned.pop(task, None)
                 ended.set()
 
-        self.clock.start(lambda: context.run(body), name=name)
+        try:
+            self.clock.start(lambda: context.run(body), name=name)
+        except RuntimeError:  # the system has no thread left
+            del self._spawned[task]
+            raise
         return task
 
     async def aclose(self) -> None:

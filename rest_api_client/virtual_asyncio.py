@@ -22,6 +22,8 @@ from contextvars import Context
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
+from .runtime import describe_wait, suspended_frames
+
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
 
@@ -65,8 +67,7 @@ class VirtualSelector(selectors.DefaultSelector):
         if ready or (timeout is not None and timeout <= 0):
             return ready
         if _anyio_workers():
-            with self.clock.serving():
-                return super().select(None)
+            return super().select(None)  # not parked: time stands still until a worker has something to say
         deadline = inf if timeout is None else self.clock.monotonic() + timeout
         self.clock.take_turn(self.clock.park_run(deadline, self.what))
         return super().select(0)
@@ -125,7 +126,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             await asyncio.wait([asyncio.wrap_future(job) for job in self._jobs], timeout=timeout)
 
     def _describe(self) -> str:
-        tasks = sorted(task.get_name() + " " + _place(task) for task in asyncio.all_tasks(self))
+        waits = (
+            (task.get_name(), describe_wait(suspended_frames(task.get_coro()))) for task in asyncio.all_tasks(self)
+        )
+        tasks = sorted(f"{name} in {place}" for name, place in waits)
         return "an asyncio loop with " + ("; ".join(tasks) or "no task")
 
 
@@ -138,14 +142,6 @@ def _work(job: Future[T], function: Callable[[], T]) -> None:
         job.set_exception(error)
     else:
         job.set_result(result)
-
-
-def _place(task: asyncio.Task[Any]) -> str:
-    frames = task.get_stack(limit=1)
-    if not frames:
-        return "(done)"
-    frame = frames[0]
-    return f"in {frame.f_code.co_qualname} ({frame.f_code.co_filename}:{frame.f_lineno})"
 
 
 def _anyio_workers() -> int:

@@ -85,7 +85,6 @@ class VirtualClock:
         self._members: dict[int, int] = {}
         self._runs: dict[int, Waiter | None] = {}
         self._roused: set[int] = set()
-        self._serving = 0
         self.jumps = 0
 
     # ------------------------------------------------------------------ the clock
@@ -271,24 +270,13 @@ class VirtualClock:
                 self._runs.pop(thread, None)
                 self._roused.discard(thread)
 
-    @contextmanager
-    def serving(self) -> Iterator[None]:
-        """Let a loop really wait for its worker threads, without being parked: time stands still."""
-        with self.lock:
-            self._serving += 1
-        try:
-            yield
-        finally:
-            with self.lock:
-                self._serving -= 1
-
     # ------------------------------------------------------------------ inside (the lock is held)
 
     def _enter(self) -> None:
         thread = threading.get_ident()
         with self.lock:
             depth = self._members.get(thread, 0)
-            if self._serving and not depth and _is_foreign_worker():
+            if self._runs and not depth and _is_foreign_worker():
                 raise RuntimeError(
                     "a worker thread of anyio.to_thread or trio.to_thread cannot wait on a VirtualClock, because its "
                     "loop counts as running until it ends; use asyncio.to_thread or clock.thread"

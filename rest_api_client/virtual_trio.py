@@ -14,12 +14,14 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Awaitable, Callable, MutableSequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 import trio
 import trio._core._run as trio_run
+
+from .runtime import describe_wait
 
 if TYPE_CHECKING:
     from .virtual_clock import VirtualClock, Waiter
@@ -78,15 +80,16 @@ def _set_scheduling(new: tuple[bool, Any]) -> tuple[bool, Any]:
 
 
 class VirtualRun(trio.abc.Clock, trio.abc.Instrument):
-    """The seat of one trio run at a virtual clock: both its clock and its instrument. Not to be used twice."""
+    """The seat of one trio run at a virtual clock: both its clock and its instrument. It may serve several
+    runs, one after the other.
+    """
 
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
-        self._hosting = clock.hosting()
+        self._hosting: AbstractContextManager[None] = nullcontext()
         self._token: trio.lowlevel.TrioToken
         self._deadline = inf
         self._waiter: Waiter | None = None
-        self._service: AbstractContextManager[None] | None = None
         self._tasks: set[trio.lowlevel.Task] = set()
         self.error: RuntimeError | None = None
 
@@ -109,6 +112,7 @@ class VirtualRun(trio.abc.Clock, trio.abc.Instrument):
     def before_run(self) -> None:
         """Become a participant."""
         FixedOrder.acquire()
+        self._hosting = self._clock.hosting()
         self._hosting.__enter__()
         self._token = trio.lowlevel.current_trio_token()
 
@@ -131,6 +135,8 @@ class VirtualRun(trio.abc.Clock, trio.abc.Instrument):
         statistics = trio.lowlevel.current_statistics()
         if timeout <= 0 or statistics.run_sync_soon_queue_size:
             return
+        if trio.to_thread.current_default_thread_limiter().borrowed_tokens:
+            return  # not parked: time stands still until a worker has something to say
         if _watches_sockets(statistics.io_statistics):
             self._crash(
                 RuntimeError(
@@ -138,17 +144,11 @@ class VirtualRun(trio.abc.Clock, trio.abc.Instrument):
                     "every timeout be false; use a scripted or in-process transport, or the SYSTEM clock"
                 )
             )
-        elif trio.to_thread.current_default_thread_limiter().borrowed_tokens:
-            self._service = self._clock.serving()
-            self._service.__enter__()
         else:
             self._waiter = self._clock.park_run(self._deadline, self._describe, self._nudge)
 
     def after_io_wait(self, timeout: float) -> None:
         """Wait for this run's turn."""
-        if self._service is not None:
-            self._service.__exit__(None, None, None)
-            self._service = None
         waiter, self._waiter = self._waiter, None
         if waiter is None:
             return
@@ -168,7 +168,10 @@ class VirtualRun(trio.abc.Clock, trio.abc.Instrument):
         self._token.run_sync_soon(_raise, error)
 
     def _describe(self) -> str:
-        tasks = sorted(f"{task.name} {_place(task)}" for task in self._tasks if not task.name.startswith("<"))
+        own = (task for task in self._tasks if not task.name.startswith("<"))  # trio's own are <init> and the like
+        tasks = sorted(
+            f"{task.name} in {describe_wait(frame for frame, _ in task.iter_await_frames())}" for task in own
+        )
         return "a trio run with " + ("; ".join(tasks) or "no task")
 
 
@@ -182,12 +185,5 @@ def _raise(error: RuntimeError) -> None:
 
 def _watches_sockets(io: Any) -> bool:
     """Say whether a task waits for more than the one wake-up socket of the run itself."""
-    return io.tasks_waiting_read > 1 or io.tasks_waiting_write > 0
-
-
-def _place(task: trio.lowlevel.Task) -> str:
-    own = [(frame, line) for frame, line in task.iter_await_frames() if "/trio/" not in frame.f_code.co_filename]
-    if not own:
-        return ""
-    frame, line = own[-1]
-    return f"in {frame.f_code.co_qualname} ({frame.f_code.co_filename}:{line})"
+    watches: bool = io.tasks_waiting_read > 1 or io.tasks_waiting_write > 0
+    return watches
