@@ -95,6 +95,7 @@ class CookieJar:
         self._lock = threading.Lock()
         self._cookies: OrderedDict[_Key, Cookie] = OrderedDict()  # least recently used first
         self._domains: dict[str, OrderedDict[_Key, None]] = {}  # the same, by domain
+        self._secure: dict[str, set[_Key]] = {}  # those that are Secure, by name
         self._created = 0
 
     def store(
@@ -238,6 +239,8 @@ class CookieJar:
         self._cookies[key] = replace(cookie, created=known.created if known else self._created)
         keys = self._domains.setdefault(cookie.domain, OrderedDict())
         keys[key] = None
+        if cookie.secure:
+            self._secure.setdefault(cookie.name, set()).add(key)
         if len(keys) > MAX_PER_DOMAIN:
             self._drop(next((key for key in keys if _expired(self._cookies[key], now)), next(iter(keys))))
         if len(self._cookies) > MAX_COOKIES:
@@ -246,11 +249,9 @@ class CookieJar:
     def _shadows_secure(self, cookie: Cookie) -> bool:
         """Whether a cookie from plain http would stand in for a Secure one (RFC 6265bis, section 5.7, step 16)."""
         return any(
-            other.secure
-            and other.name == cookie.name
-            and (_domain_match(other.domain, cookie.domain) or _domain_match(cookie.domain, other.domain))
+            (_domain_match(other.domain, cookie.domain) or _domain_match(cookie.domain, other.domain))
             and _path_match(cookie.path, other.path)
-            for other in self._cookies.values()
+            for other in self._secure.get(cookie.name, ())
         )
 
     def _alive(self, host: str, now: float) -> list[Cookie]:
@@ -267,6 +268,10 @@ class CookieJar:
         del keys[key]
         if not keys:
             del self._domains[key.domain]
+        secure = self._secure.get(key.name, set())
+        secure.discard(key)
+        if not secure:
+            self._secure.pop(key.name, None)
 
 
 def _check(name: str, value: str, domain: str, path: str) -> None:
