@@ -170,7 +170,7 @@ def test_default_path_at_the_root(path: str) -> None:
     ],
 )
 def test_expiry(attributes: str, lives: float | None) -> None:
-    """Max-Age wins over Expires, the last valid one counts, and nothing lives longer than 400 days; one too long is not read."""
+    """Max-Age wins over Expires, the last valid one counts, and nothing lives longer than 400 days."""
     jar = jar_with("a=1" + attributes)
     url = "http://www.example.com/a/b"
     if lives is None:
