@@ -16,10 +16,12 @@ for a failure that it may retry.
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import ContextVar
+from inspect import isasyncgen
 from types import FrameType
 from typing import Any, Protocol, TypeVar
 
@@ -231,8 +233,11 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
         return result
     message = f"{describe_wait(suspended_frames(coroutine))} waits for an event loop: {_ADVICE}"
     try:
-        coroutine.close()
-    except RuntimeError as error:  # it waits again while it is closed
+        coroutine.throw(Aborted())  # rather than close(), which leaves async generators half open
+        coroutine.close()  # it waits again
+    except Aborted:
+        pass
+    except Exception as error:
         raise SuspensionError(message) from error
     raise SuspensionError(message)
 
@@ -264,18 +269,21 @@ async def _next(source: AsyncIterator[T]) -> T:
 def suspended_frames(coroutine: object) -> Iterator[FrameType]:
     """Yield the frames of a suspended coroutine, from the outermost to the one that really waits."""
     inner: Any = coroutine
-    while True:
+    while inner is not None:
         kind = next((kind for kind in ("cr", "ag", "gi") if getattr(inner, f"{kind}_frame", None)), None)
-        if kind is None:
-            return
-        yield getattr(inner, f"{kind}_frame")
-        inner = getattr(inner, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
+        if kind is None:  # the step of an async generator hides it, but refers to it
+            inner = next((other for other in gc.get_referents(inner) if isasyncgen(other)), None)
+        else:
+            yield getattr(inner, f"{kind}_frame")
+            inner = getattr(inner, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
 
 
 def describe_wait(frames: Iterable[FrameType]) -> str:
     """Name the function, file and line that wait: the innermost one that is not of an async library itself."""
     all_frames = list(frames)
     own = [frame for frame in all_frames if frame.f_globals.get("__name__", "").split(".")[0] not in _LIBRARIES]
+    if not all_frames:
+        return "a coroutine"
     frame = (own or all_frames)[-1]
     return f"{frame.f_code.co_qualname} ({frame.f_code.co_filename}:{frame.f_lineno})"
 

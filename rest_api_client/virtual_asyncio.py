@@ -126,10 +126,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             await asyncio.wait([asyncio.wrap_future(job) for job in self._jobs], timeout=timeout)
 
     def _describe(self) -> str:
-        waits = (
-            (task.get_name(), describe_wait(suspended_frames(task.get_coro()))) for task in asyncio.all_tasks(self)
-        )
-        tasks = sorted(f"{name} in {place}" for name, place in waits)
+        places = {task.get_name(): suspended_frames(task.get_coro()) for task in asyncio.all_tasks(self)}
+        tasks = sorted(f"{name} in {describe_wait(frames)}" for name, frames in places.items())
         return "an asyncio loop with " + ("; ".join(tasks) or "no task")
 
 

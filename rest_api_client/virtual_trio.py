@@ -168,10 +168,9 @@ class VirtualRun(trio.abc.Clock, trio.abc.Instrument):
         self._token.run_sync_soon(_raise, error)
 
     def _describe(self) -> str:
-        own = (task for task in self._tasks if not task.name.startswith("<"))  # trio's own are <init> and the like
-        tasks = sorted(
-            f"{task.name} in {describe_wait(frame for frame, _ in task.iter_await_frames())}" for task in own
-        )
+        own = [task for task in self._tasks if not task.name.startswith("<")]  # trio's own are <init> and the like
+        places = {task.name: (frame for frame, _ in task.iter_await_frames()) for task in own}
+        tasks = sorted(f"{name} in {describe_wait(frames)}" for name, frames in places.items())
         return "a trio run with " + ("; ".join(tasks) or "no task")
 
 
