@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .context import Context
 from .events import AttemptEnded
-from .exceptions import APIError, HookError, TransportError
+from .exceptions import APIError, DeadlineExceeded, HookError, RefusedError, TransportError
 from .models import Attempt, Request, Response
 from .redaction import redact_url
 from .transport import Exchange, Transport
@@ -66,14 +66,9 @@ def _record(request: Request, context: Context, result: Response | BaseException
     call, exchange = context.call, context.exchange
     assert exchange is not None
     begun = call.attempts[context.record]
-    if not isinstance(result, BaseException) or isinstance(result, Exception):
-        error = type(result).__name__ if isinstance(result, Exception) else None
-        reason = context.classify(request, result).reason
-    else:
-        # asyncio, trio and threads cancel by exceptions of different names: the record knows one, or the deadline.
-        error, reason = ("DeadlineExceeded", "deadline") if context.remaining == 0 else ("Cancelled", "cancelled")
-    if not isinstance(result, RefusedError | DeadlineExceeded) and error != "Cancelled":
-        call.last = result if isinstance(result, Response | Exception) else call.last
+    error, reason = _end(request, context, result)
+    if isinstance(result, Response | Exception) and not isinstance(result, RefusedError | DeadlineExceeded):
+        call.last = result
     record = call.attempts[context.record] = Attempt(
         number=begun.number,
         started=begun.started,
@@ -87,6 +82,15 @@ def _record(request: Request, context: Context, result: Response | BaseException
         http_version=exchange.http_version,
     )
     context.tell(AttemptEnded, request, attempt=record)
+
+
+def _end(request: Request, context: Context, result: Response | BaseException) -> tuple[str | None, str]:
+    """The error's name and the reason. asyncio, trio and threads cancel with classes of their own: here all are one."""
+    if isinstance(result, Response):
+        return None, context.classify(request, result).reason
+    if isinstance(result, Exception):
+        return type(result).__name__, context.classify(request, result).reason
+    return ("DeadlineExceeded", "deadline") if context.remaining == 0 else ("Cancelled", "cancelled")
 
 
 def _status(result: Response | BaseException) -> int | None:

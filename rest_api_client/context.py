@@ -52,7 +52,11 @@ DEFAULT_OPTIONS = CallOptions()
 
 
 class Call:
-    """One logical call: identity, start, deadline, and the record of its attempts."""
+    """One logical call: identity, start, deadline, and the record of its attempts.
+
+    `last` is the newest answer or error that came from beyond this client: what a refusal or a passed deadline is
+    chained from, so that it never hides the 503 behind it.
+    """
 
     __slots__ = (
         "_id",
@@ -60,6 +64,7 @@ class Call:
         "classify",
         "deadline",
         "emit",
+        "last",
         "options",
         "random",
         "runtime",
@@ -84,7 +89,14 @@ class Call:
         self.started = runtime.now()
         self.deadline: float | None = None
         self.attempts: list[Attempt] = []
+        self.last: Response | Exception | None = None
         self._id: str | None = None
+
+    def cause(self) -> Exception | None:
+        """What `last` amounts to as an error; None where nothing went wrong there."""
+        if isinstance(self.last, Response):
+            return self.last.error() if self.last.status_code >= 400 else None
+        return self.last
 
     @property
     def id(self) -> str:
