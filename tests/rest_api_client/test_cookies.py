@@ -237,6 +237,18 @@ def test_plain_http_cannot_replace_secure(host: str, line: str, kept: bool) -> N
     assert (sent(jar, "https://www.example.com/login") or "").startswith("a=good")
 
 
+def test_protection_outlives_a_neighbour() -> None:
+    """Forgetting one Secure cookie leaves others of its name protected; forgetting the last opens the name again."""
+    jar = jar_with("a=good", url="https://one.example/")
+    jar.store("https", "two.example", "/", ["a=good"], NOW)
+    jar.clear(domain="one.example")
+    jar.store("http", "two.example", "/", ["a=evil"], NOW)
+    assert sent(jar, "https://two.example/") == "a=good"
+    jar.clear(domain="two.example")
+    jar.store("http", "two.example", "/", ["a=fine"], NOW)
+    assert sent(jar, "https://two.example/") == "a=fine"
+
+
 def test_ports() -> None:
     """With a port, a host's cookie goes back to that port alone; one for a domain, or stored without, to all."""
     jar = jar_with("a=1", "b=2; Domain=h.example", url="http://h.example/", port=8000)
