@@ -12,7 +12,7 @@ from .bodies import EMPTY, Body, ProgressBody
 from .context import Random
 from .credentials import withhold_headers, withhold_params
 from .decoding import accept_encoding
-from .encoding import encode_body
+from .encoding import content_headers, encode_body
 from .exceptions import ConfigurationError
 from .headers import Headers
 from .models import Request
@@ -107,7 +107,7 @@ class RequestBuilder:
         )
 
     def _headers(self, client: Headers, content: Mapping[str, str], options: RequestOptions) -> Headers:
-        merged = self._defaults.merged(client).merged(content).merged(options.get("headers"))
+        merged = content_headers(self._defaults.merged(client), content, options.get("headers"))
         cookies = options.get("cookies")
         if cookies:
             own = [merged["cookie"]] if "cookie" in merged else []

@@ -86,9 +86,7 @@ class ClientCore:
             raise ConfigurationError("cookies= needs a base_url to belong to; or give cookies to the call itself")
         base = self.builder.build("GET", "", {}, Headers(), None).request.url
         for name, value in config.cookies.items():
-            self.settings.cookies.set(
-                name, value, domain=base.host, now=self.runtime.time(), secure=base.scheme == "https"
-            )
+            self.settings.cookies.set(name, value, domain=base.host, port=base.port, secure=base.scheme == "https")
 
     def _policies(self) -> list[Policy]:
         config = self.config

@@ -23,10 +23,11 @@ from .exceptions import ConfigurationError
 from .headers import Headers
 from .outcome import Classify, classify_http
 from .pipeline import Middleware, Policy
-from .rate_limiter import RateLimit, ServerPacing
+from .rate_limiter import RateLimit
 from .redirects import Redirects
 from .retry import RetryConfig
 from .serializers import Serializer
+from .server_pacing import ServerPacing
 from .transport import Timeouts, Transport
 from .typing import CookieTypes, HeaderTypes, ParamTypes
 from .utils import closest
@@ -147,6 +148,12 @@ class Flat:
     option: str
     read: Callable[[str], Any]
 
+    def of(self, whole: Any) -> Any:
+        """What the nested options say for this keyword."""
+        if self.option == "max_retries":
+            return whole.max_attempts - 1
+        return True if self.option == "follow" else getattr(whole, self.option)
+
 
 def _boolean(text: str) -> bool:
     known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -221,7 +228,7 @@ def _refuse_contradictions(nested: Mapping[str, Any], options: Mapping[str, Any]
         if name not in options or flat.nested not in nested:
             continue
         whole = nested[flat.nested]
-        if whole is None or getattr(whole, flat.option) != options[name]:
+        if whole is None or flat.of(whole) != options[name]:
             raise ConfigurationError(
                 f"{name}={options[name]!r} contradicts {flat.nested}={whole!r}: give one of the two"
             )
