@@ -7,6 +7,8 @@ whether it was answered, failed or cancelled.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from .context import Context
 from .events import AttemptEnded
 from .exceptions import APIError, DeadlineExceeded, HookError, RefusedError, TransportError
@@ -19,6 +21,14 @@ MAX_RESENDS = 5
 """Round trips one attempt may take for authentication; Digest needs one, a multi-step scheme two or three."""
 
 
+class Kept(Protocol):
+    """What a policy keeps in `context.memory` from one resend to the next."""
+
+    async def aclose(self) -> None:
+        """Give back what it holds: the attempt is over, however it ended. Raises nothing."""
+        ...
+
+
 class AttemptLevel:
     """Runs the attempt chain and keeps its record."""
 
@@ -27,7 +37,14 @@ class AttemptLevel:
 
     async def __call__(self, request: Request, context: Context) -> Response:
         """One attempt: a single pass, or a few where authentication asks again."""
-        memory: dict[str, object] = {}
+        memory: dict[str, Kept] = {}
+        try:
+            return await self._passes(request, context, memory)
+        finally:
+            for kept in memory.values():
+                await kept.aclose()
+
+    async def _passes(self, request: Request, context: Context, memory: dict[str, Kept]) -> Response:
         for _ in range(MAX_RESENDS + 1):
             attempt = self._begin(context, memory)
             context.record = attempt.record
@@ -38,7 +55,7 @@ class AttemptLevel:
             await close(response)
         raise HookError(f"authentication asked for more than {MAX_RESENDS} resends: it may be looping", request=request)
 
-    def _begin(self, context: Context, memory: dict[str, object]) -> Context:
+    def _begin(self, context: Context, memory: dict[str, Kept]) -> Context:
         call = context.call
         attempt = Context(call)
         attempt.memory = memory

@@ -235,6 +235,13 @@ def _iterate(source: object) -> Chunks:
     raise ConfigurationError(f"a body must be an iterable of bytes, got {type(source).__name__}")
 
 
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(f"a text with half a surrogate pair is no UTF-8: {error.reason}") from error
+
+
 def raw_body(content: ContentTypes) -> Body:
     """The body for `content=`.
 
@@ -244,7 +251,7 @@ def raw_body(content: ContentTypes) -> Body:
     if isinstance(content, bytes | bytearray | memoryview):
         return BytesBody(bytes(content))
     if isinstance(content, str):
-        return BytesBody(content.encode())
+        return BytesBody(_utf8(content))
     if isinstance(content, Path):
         return PathBody(content)
     if hasattr(content, "read"):

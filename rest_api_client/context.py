@@ -118,7 +118,7 @@ class Context:
         exchange: the attempt's exchange; None above the attempt level.
         record: where this attempt's record stands in `call.attempts`; -1 above the attempt level.
         again: a request that this attempt wants sent next (`resend`).
-        memory: what a policy keeps from one resend to the next, by the policy's own key.
+        memory: what a policy keeps from one resend to the next, by the policy's own key; closed with the attempt.
         withheld: names of the client's credentials left out, since they do not belong to the request's origin.
     """
 

@@ -115,17 +115,18 @@ def fan_out(sinks: Sequence[Sink]) -> Sink | None:
             try:
                 sink(event)
             except Exception as error:
-                _report(error, sink)
+                report(error, sink, "event sink failed")
 
     return emit
 
 
-def _report(error: Exception, sink: Sink) -> None:
+def report(error: Exception, culprit: object, message: str) -> None:
+    """Report an error that must not touch the call, as Python does with those nobody can catch."""
     args = SimpleNamespace(
         exc_type=type(error),
         exc_value=error,
         exc_traceback=error.__traceback__,
-        err_msg="event sink failed",
-        object=sink,
+        err_msg=message,
+        object=culprit,
     )
     sys.unraisablehook(cast("sys.UnraisableHookArgs", args))
