@@ -1,0 +1,338 @@
+"""The httpx and httpx2 engines: one adapter for both, sync and async.
+
+Each connection is a lane: an httpx transport whose httpcore pool holds that one connection, made on our network
+backend. A lane serves one exchange at a time, and idle lanes wait in a stock, by origin and TLS identity. So an exchange
+that ends badly (cancelled in whatever step, aborted, out of time) takes its lane with it, whatever state httpcore's pool
+was left in, and nobody else's connection suffers; it also spares httpcore's scan over all connections per request.
+How many lanes are on the wire is the gate's business.
+
+Lanes are still `httpx.HTTPTransport`s, so that what patches httpx there keeps working.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import weakref
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any, ClassVar, Literal
+
+from rest_api_client.async_runtime import AsyncRuntime
+from rest_api_client.clock import SYSTEM, Clock
+from rest_api_client.connection import ConnectionOptions
+from rest_api_client.engines.errors import translate
+from rest_api_client.engines.gate import Gate, Permit
+from rest_api_client.engines.lanes import AsyncLibrary, Content, Library, SyncLibrary
+from rest_api_client.engines.network import Line, LoopWaits, ThreadWaits, Waits, on_line
+from rest_api_client.engines.proxies import Proxies
+from rest_api_client.engines.stock import Lane, LaneKey, Stock
+from rest_api_client.engines.tls import Trust
+from rest_api_client.exceptions import (
+    APIError,
+    ClosedError,
+    ConfigurationError,
+    ProxyError,
+    RequestTimeout,
+    TransportError,
+)
+from rest_api_client.headers import Headers
+from rest_api_client.models import Request, Response
+from rest_api_client.runtime import Runtime, current_abort
+from rest_api_client.sync_runtime import SyncRuntime
+from rest_api_client.transport import Capability, Exchange
+
+Flavour = Literal["httpx", "httpx2"]
+
+_BOTH = frozenset(Capability) - {Capability.SYNC, Capability.ASYNCIO, Capability.TRIO, Capability.VIRTUAL_TIME}
+
+
+class _Engine:
+    """What both faces share."""
+
+    capabilities: ClassVar[frozenset[Capability]]
+
+    def __init__(
+        self, options: ConnectionOptions, library: Library, waits: Waits, runtime: Runtime, flavour: Flavour
+    ) -> None:
+        if options.http2 and importlib.util.find_spec("h2") is None:
+            raise ConfigurationError("http2=True needs an extra: pip install 'rest-api-client-kit[http2]'")
+        self.name: str = flavour
+        self._options = options
+        self._library = library
+        self._waits = waits
+        self._runtime = runtime
+        self._trust = Trust(options)
+        self._proxies = Proxies(options)
+        self._gate = Gate.of(options)
+        self._stock = Stock(options.keepalive_expiry, options.max_connections)
+        self._busy: set[Lane] = set()
+        self._closed = False
+        _engines.add(self)
+
+    async def send(self, request: Request, exchange: Exchange) -> Response:
+        """Send the request; see `Transport.send`."""
+        exchange.proof = True
+        self._refuse_closed()
+        line = Line(exchange, self._runtime)
+        permit = await self._gate.enter(request.url.origin, line)
+        try:
+            self._refuse_closed()
+            lane = self._lane(request)
+        except BaseException:
+            permit.give_back()
+            raise
+        hold = _Hold(self, lane, permit, line)
+        try:
+            return await self._exchange(request, hold)
+        except BaseException:
+            hold.drop()
+            raise
+
+    async def _exchange(self, request: Request, hold: _Hold) -> Response:
+        line, lane = hold.line, hold.lane
+        exchange = line.exchange
+        if lane.backend.wire is not None:
+            exchange.peer = lane.backend.wire.peer
+            line.hold(lane.backend.wire.shut_down)
+        content = self._library.content(request.body)
+        asked = self._library.request(request, content, proxied=lane.key.proxy is not None)
+        try:
+            with on_line(line):
+                answer = await self._library.call(lane.transport, asked)
+        except Exception as error:
+            if error is content.failure:
+                raise
+            raise hold.translate(error) from error
+        finally:
+            await content.aclose()
+        return hold.answer(answer)
+
+    def _lane(self, request: Request) -> Lane:
+        url = request.url
+        https = url.scheme == "https"
+        key = LaneKey(url.origin, self._proxies.find(url), https and self._trust.shows_cert(at_home=request.at_home))
+        home = self._waits.home()
+        lane = self._stock.take(home, key, self._runtime.now())
+        if lane is None:
+            self._stock.make_room(self._gate.inside)
+            context = self._trust.context(at_home=request.at_home) if https else None
+            proxy_context = self._trust.context(at_home=False) if key.proxy and key.proxy.scheme == "https" else None
+            lane = self._library.lane(key, home, self._waits, self._options, context, proxy_context)
+        self._busy.add(lane)
+        return lane
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise ClosedError("this engine is closed: make a new client")
+
+    def free(self, lane: Lane, *, keep: bool) -> None:
+        """Take a lane back from an exchange."""
+        self._busy.discard(lane)
+        if keep and lane.usable and not self._closed:
+            self._stock.give_back(lane, self._runtime.now())
+        else:
+            lane.drop()
+
+    async def aclose(self) -> None:
+        """Close every connection; exchanges on the wire end with an error. Idempotent."""
+        self._closed = True
+        self._stock.clear()
+        for lane in list(self._busy):
+            lane.shut_down()
+
+    def after_fork(self) -> None:
+        """In a forked child: start afresh, and leave the parent's connections alone."""
+        self._gate = Gate.of(self._options)
+        self._trust.renew_lock()
+        self._stock.abandon()
+        busy, self._busy = self._busy, set()
+        for lane in busy:
+            lane.abandon()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {self._gate.inside} in use, {len(self._stock)} idle>"
+
+
+class HttpxEngine(_Engine):
+    """httpx or httpx2 under a sync client.
+
+    An HTTP/2 connection serves one exchange at a time here: threads cannot share one and keep their deadlines.
+
+    Args:
+        options: how connections are made.
+        flavour: which of the two libraries.
+        clock: what the limits are counted on; real sockets keep real time.
+
+    Raises:
+        ConfigurationError: an option that cannot work, or a package that is not installed.
+    """
+
+    capabilities = _BOTH | {Capability.SYNC}
+
+    def __init__(
+        self, options: ConnectionOptions | None = None, *, flavour: Flavour = "httpx", clock: Clock = SYSTEM
+    ) -> None:
+        options = options or ConnectionOptions()
+        super().__init__(options, SyncLibrary.load(flavour), ThreadWaits(), SyncRuntime(clock), flavour)
+
+
+class AsyncHttpxEngine(_Engine):
+    """httpx or httpx2 under an async client, on asyncio and trio, any number of loops.
+
+    Args:
+        options: how connections are made.
+        flavour: which of the two libraries.
+        clock: what the limits are counted on; real sockets keep real time.
+
+    Raises:
+        ConfigurationError: an option that cannot work, or a package that is not installed.
+    """
+
+    capabilities = _BOTH | {Capability.ASYNCIO, Capability.TRIO}
+
+    def __init__(
+        self, options: ConnectionOptions | None = None, *, flavour: Flavour = "httpx", clock: Clock = SYSTEM
+    ) -> None:
+        options = options or ConnectionOptions()
+        super().__init__(options, AsyncLibrary.load(flavour), LoopWaits(), AsyncRuntime(clock), flavour)
+
+
+class _Hold:
+    """What one exchange holds until its body has ended: a lane and a permit."""
+
+    def __init__(self, engine: _Engine, lane: Lane, permit: Permit, line: Line) -> None:
+        self._engine = engine
+        self.lane = lane
+        self._permit = permit
+        self.line = line
+        self._over = False
+        abort = current_abort.get()
+        self._forget: Callable[[], object] | None = abort.register(line.exchange.abort) if abort is not None else None
+
+    def answer(self, answer: Any) -> Response:
+        """The response, which holds lane and permit from now on."""
+        exchange, extensions = self.line.exchange, answer.extensions
+        exchange.phase = "read"
+        exchange.http_version = extensions.get("http_version", b"HTTP/1.1").decode("ascii", "replace")
+        return Response(
+            answer.status_code,
+            headers=Headers.received(answer.headers.raw),
+            stream=_Body(self, answer.stream, self._engine._library),
+            reason=extensions.get("reason_phrase", b"").decode("latin-1"),
+            http_version=exchange.http_version,
+        )
+
+    def keep(self) -> None:
+        """The exchange ended well: the lane can serve the next one."""
+        self._end(keep=True)
+
+    def drop(self) -> None:
+        """The exchange ended badly, or early: the connection goes with it."""
+        self._end(keep=False)
+
+    def _end(self, *, keep: bool) -> None:
+        if self._over:
+            return
+        self._over = True
+        if self._forget is not None:
+            self._forget()
+        self.line.hold(None)
+        self._engine.free(self.lane, keep=keep)
+        self._permit.give_back()
+
+    def translate(self, error: Exception) -> APIError:
+        """The error of our tree for whatever came out of httpx, or out of our streams below it."""
+        exchange, proxy = self.line.exchange, self.lane.key.proxy
+        if _refused(error):
+            exchange.refused = True
+        ours = translate(error, exchange)
+        if proxy is None or exchange.phase not in {"queued", "connect"}:
+            return ours
+        if isinstance(ours, RequestTimeout) or exchange.aborted or not isinstance(ours, TransportError):
+            return ours
+        return ProxyError(f"the proxy {proxy.host}:{proxy.port} let nothing through: {ours}")
+
+
+def _refused(error: BaseException | None) -> bool:
+    """Whether HTTP/2 says that the request was not acted on (RFC 9113, section 8.7)."""
+    while error is not None:
+        for event in error.args:
+            kind = type(event).__name__
+            if kind == "StreamReset" and event.error_code == _REFUSED_STREAM:
+                return True
+            if kind == "ConnectionTerminated" and event.last_stream_id == 0:
+                return True
+        error = error.__cause__
+    return False
+
+
+_REFUSED_STREAM = 7
+
+
+class _Body:
+    """The answer's body, as it comes."""
+
+    def __init__(self, hold: _Hold, stream: Any, library: Library) -> None:
+        self._hold = hold
+        self._stream = stream
+        self._library = library
+        self._chunks: Any = None
+        self._closed = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._closed:
+            raise StopAsyncIteration
+        try:
+            with on_line(self._hold.line):
+                chunk = await self._pull()
+        except BaseException as error:
+            self._closed = True
+            self._hold.drop()
+            if isinstance(error, Exception) and not isinstance(error, APIError):
+                raise self._hold.translate(error) from error
+            raise
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
+
+    async def _pull(self) -> bytes | None:
+        if self._chunks is None:
+            self._chunks = self._library.iterate(self._stream)
+        chunk = await self._library.pull(self._chunks)
+        if chunk is None:
+            self._closed = True
+            await self._library.close(self._stream)
+            self._hold.line.exchange.phase = "done"
+            self._hold.keep()
+        return chunk
+
+    async def aclose(self) -> None:
+        """Give the connection back, or drop it where the body was not read to its end. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self._hold.lane.drop()
+        try:
+            with on_line(self._hold.line), suppress(Exception):
+                if self._chunks is not None:
+                    await self._library.unwind(self._chunks)
+                await self._library.close(self._stream)
+        finally:
+            self._hold.drop()
+
+
+_engines: weakref.WeakSet[_Engine] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for engine in list(_engines):
+        with suppress(Exception):  # nothing may be raised here
+            engine.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

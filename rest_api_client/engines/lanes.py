@@ -1,0 +1,381 @@
+"""The border to httpx and httpx2: what is said to them and what is asked of them, for the sync and for the async half.
+
+Both libraries are alike but share no class, so whatever touches one is made per flavour, once. `Any` ends here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from functools import lru_cache
+from typing import Any, Protocol
+
+from rest_api_client.bodies import Body, Chunks
+from rest_api_client.connection import ConnectionOptions
+from rest_api_client.engines.network import Backend, SyncBackend, Waits
+from rest_api_client.engines.proxies import Proxy
+from rest_api_client.engines.stock import Lane, LaneKey
+from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.models import Request
+
+
+class Content(Protocol):
+    """A request's body as httpx takes it.
+
+    Attributes:
+        failure: what the user's own iterator raised.
+    """
+
+    failure: Exception | None
+
+    async def aclose(self) -> None:
+        """End the user's iterator, read or not."""
+        ...
+
+
+class Library(Protocol):
+    """One half of httpx or httpx2."""
+
+    def content(self, body: Body) -> Content:
+        """The body, opened."""
+        ...
+
+    def request(self, request: Request, content: Content, *, proxied: bool) -> Any:
+        """The library's request."""
+        ...
+
+    def lane(
+        self,
+        key: LaneKey,
+        home: object,
+        waits: Waits,
+        options: ConnectionOptions,
+        context: ssl.SSLContext | None,
+        proxy_context: ssl.SSLContext | None,
+    ) -> Lane:
+        """A transport that will make one connection."""
+        ...
+
+    async def call(self, transport: Any, request: Any) -> Any:
+        """The library's response, its body unread."""
+        ...
+
+    def iterate(self, stream: Any) -> Any:
+        """An iterator over the body."""
+        ...
+
+    async def pull(self, chunks: Any) -> bytes | None:
+        """The next chunk, None at the end."""
+        ...
+
+    async def unwind(self, chunks: Any) -> None:
+        """End an iterator whose connection was closed."""
+        ...
+
+    async def close(self, stream: Any) -> None:
+        """Close the body."""
+        ...
+
+
+class _Common:
+    def __init__(self, package: Any, core: Any) -> None:
+        self._package = package
+        self._core = core
+
+    def request(self, request: Request, content: Content, *, proxied: bool) -> Any:
+        """The library's request, with target and fields exactly as given."""
+        target = request.url.target.encode("ascii")
+        url = self._package.URL(str(request.url).partition("#")[0])
+        extensions = {}
+        if url.raw_path != target:
+            if proxied:
+                raise ConfigurationError(
+                    f"{request.label}: this engine cannot send that path through a proxy unchanged"
+                )
+            extensions["target"] = target
+        asked = self._package.Request(
+            request.method, url, headers=_fields(request), stream=content, extensions=extensions
+        )
+        asked.method = request.method
+        return asked
+
+    def _pool_options(
+        self,
+        key: LaneKey,
+        options: ConnectionOptions,
+        context: ssl.SSLContext | None,
+        proxy_context: ssl.SSLContext | None,
+    ) -> dict[str, Any]:
+        return {
+            "ssl_context": context,
+            "proxy": None if key.proxy is None else self._proxy(key.proxy, proxy_context),
+            "max_connections": None,
+            "max_keepalive_connections": None,
+            "keepalive_expiry": options.keepalive_expiry,
+            "http2": options.http2,
+            "uds": options.uds,
+        }
+
+    def _proxy(self, proxy: Proxy, context: ssl.SSLContext | None) -> Any:
+        url = self._core.URL(scheme=proxy.scheme, host=proxy.host, port=proxy.port, target="/")
+        return self._core.Proxy(url, auth=proxy.auth, ssl_context=context)
+
+
+class SyncLibrary(_Common):
+    """The sync half."""
+
+    def __init__(self, package: Any, core: Any) -> None:
+        super().__init__(package, core)
+        self._transport = _lane_class(package.HTTPTransport)
+        self._content = _content_class(_SyncContent, package.SyncByteStream)
+
+    @staticmethod
+    @lru_cache
+    def load(flavour: str) -> SyncLibrary:
+        """The library of that name."""
+        return SyncLibrary(*_import(flavour))
+
+    def content(self, body: Body) -> Content:
+        """The body, opened.
+
+        Raises:
+            ConfigurationError: it needs an event loop.
+        """
+        content: _SyncContent = self._content(body)
+        content.open()
+        return content
+
+    def lane(
+        self,
+        key: LaneKey,
+        home: object,
+        waits: Waits,
+        options: ConnectionOptions,
+        context: ssl.SSLContext | None,
+        proxy_context: ssl.SSLContext | None,
+    ) -> Lane:
+        """A transport that will make one connection."""
+        backend = Backend(waits, options.resolver, self._core.WriteError, proxied=key.proxy is not None)
+        settings = self._pool_options(key, options, context, proxy_context)
+        pool = self._core.ConnectionPool(network_backend=SyncBackend(backend), **settings)
+        return Lane(key, home, self._transport(pool), backend)
+
+    async def call(self, transport: Any, request: Any) -> Any:
+        """The library's response, its body unread."""
+        return transport.handle_request(request)
+
+    def iterate(self, stream: Any) -> Any:
+        """An iterator over the body."""
+        return iter(stream)
+
+    async def pull(self, chunks: Any) -> bytes | None:
+        """The next chunk, None at the end."""
+        return next(chunks, None)
+
+    async def unwind(self, chunks: Any) -> None:
+        """End an iterator whose connection was closed."""
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+
+    async def close(self, stream: Any) -> None:
+        """Close the body."""
+        stream.close()
+
+
+class AsyncLibrary(_Common):
+    """The async half."""
+
+    def __init__(self, package: Any, core: Any) -> None:
+        super().__init__(package, core)
+        self._transport = _lane_class(package.AsyncHTTPTransport)
+        self._content = _content_class(_AsyncContent, package.AsyncByteStream)
+
+    @staticmethod
+    @lru_cache
+    def load(flavour: str) -> AsyncLibrary:
+        """The library of that name."""
+        return AsyncLibrary(*_import(flavour))
+
+    def content(self, body: Body) -> Content:
+        """The body, opened."""
+        content: _AsyncContent = self._content(body)
+        content.open()
+        return content
+
+    def lane(
+        self,
+        key: LaneKey,
+        home: object,
+        waits: Waits,
+        options: ConnectionOptions,
+        context: ssl.SSLContext | None,
+        proxy_context: ssl.SSLContext | None,
+    ) -> Lane:
+        """A transport that will make one connection."""
+        backend = Backend(waits, options.resolver, self._core.WriteError, proxied=key.proxy is not None)
+        settings = self._pool_options(key, options, context, proxy_context)
+        pool = self._core.AsyncConnectionPool(network_backend=backend, **settings)
+        return Lane(key, home, self._transport(pool), backend)
+
+    async def call(self, transport: Any, request: Any) -> Any:
+        """The library's response, its body unread."""
+        return await transport.handle_async_request(request)
+
+    def iterate(self, stream: Any) -> Any:
+        """An iterator over the body."""
+        return aiter(stream)
+
+    async def pull(self, chunks: Any) -> bytes | None:
+        """The next chunk, None at the end."""
+        chunk: bytes | None = await anext(chunks, None)
+        return chunk
+
+    async def unwind(self, chunks: Any) -> None:
+        """Run the library's nested generators to their end, which the closed connection makes an error.
+
+        Closing only the outermost would leave the inner ones to the garbage collector, which trio reports.
+        """
+        async for _ in chunks:
+            pass
+
+    async def close(self, stream: Any) -> None:
+        """Close the body."""
+        await stream.aclose()
+
+
+def _import(flavour: str) -> tuple[Any, Any]:
+    try:
+        return importlib.import_module(flavour), importlib.import_module(flavour.replace("httpx", "httpcore"))
+    except ImportError as error:
+        raise ConfigurationError(
+            f"engine={flavour!r} needs an extra: pip install 'rest-api-client-kit[{flavour}]'"
+        ) from error
+
+
+def _lane_class(parent: Any) -> Any:
+    """A transport on a pool that was made for it; the parent's own constructor would build a TLS context."""
+
+    def __init__(self: Any, pool: Any) -> None:  # noqa: N807  it becomes the class's
+        self._pool = pool
+
+    return type("Lane", (parent,), {"__init__": __init__})
+
+
+def _content_class(mixin: type, parent: Any) -> Any:
+    return type(mixin.__name__, (mixin, parent), {})
+
+
+class _OpenBody:
+    """A body whose iterator is opened before anything is sent, and anew where httpcore sends it once more."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self._chunks: Chunks | None = None
+        self._fresh = False
+        self.failure: Exception | None = None
+
+    def open(self) -> Chunks:
+        self._chunks = self._body.open()
+        self._fresh = True
+        return self._chunks
+
+    def _take(self) -> Chunks:
+        chunks = self._chunks if self._fresh and self._chunks is not None else self.open()
+        self._fresh = False
+        return chunks
+
+    async def aclose(self) -> None:
+        """End the user's iterator."""
+        chunks = self._chunks
+        if isinstance(chunks, AsyncIterator):
+            close = getattr(chunks, "aclose", None)
+            if close is not None:
+                await close()
+        elif (close := getattr(chunks, "close", None)) is not None:
+            close()
+
+
+class _SyncContent(_OpenBody):
+    def open(self) -> Chunks:
+        chunks = super().open()
+        if isinstance(chunks, AsyncIterator):
+            raise ConfigurationError("a sync client cannot send an async iterator: give a plain one, bytes or a file")
+        return chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        chunks = self._take()
+        assert isinstance(chunks, Iterator)
+        return _Chunks(self, chunks)
+
+
+class _AsyncContent(_OpenBody):
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Chunks(self, self._take())
+
+
+class _Chunks:
+    """The body's chunks, checked; what the user's iterator raises is remembered as theirs."""
+
+    def __init__(self, content: _OpenBody, chunks: Chunks) -> None:
+        self._content = content
+        self._chunks: Any = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return _checked(next(self._chunks))
+        except StopIteration:
+            raise
+        except Exception as error:
+            self._content.failure = error
+            raise
+
+    async def __anext__(self) -> bytes:
+        if not isinstance(self._chunks, AsyncIterator):
+            try:
+                return self.__next__()
+            except StopIteration:
+                raise StopAsyncIteration from None
+        try:
+            return _checked(await anext(self._chunks))
+        except StopAsyncIteration:
+            raise
+        except Exception as error:
+            self._content.failure = error
+            raise
+
+
+def _checked(chunk: object) -> bytes:
+    if isinstance(chunk, bytes):
+        return chunk
+    if isinstance(chunk, bytearray | memoryview):
+        return bytes(chunk)
+    raise ConfigurationError(f"a body must give bytes, got {type(chunk).__name__}: encode it")
+
+
+def _fields(request: Request) -> list[tuple[bytes, bytes]]:
+    """The request's fields, with Host and the body's framing where they are not given."""
+    headers, body = request.headers, request.body
+    fields = headers.raw()
+    if "host" not in headers:
+        fields.insert(0, (b"Host", request.url.netloc.encode("ascii")))
+    if "transfer-encoding" in headers:
+        return fields
+    if "content-length" in headers:
+        if body.length is not None and headers["content-length"] != str(body.length):
+            raise ConfigurationError(
+                f"content-length: {headers['content-length']} but the body has {body.length} bytes: leave the header out"
+            )
+        return fields
+    if body.length is None:
+        fields.append((b"Transfer-Encoding", b"chunked"))
+    elif body.length or request.method in {"POST", "PUT", "PATCH"}:
+        fields.append((b"Content-Length", str(body.length).encode("ascii")))
+    return fields

@@ -1,0 +1,181 @@
+"""Lanes: one connection each, and the stock of those that wait for their next exchange.
+
+A lane belongs to the loop it was made in, to one origin, one proxy and one TLS identity, and never serves another.
+The latest one given back is taken first, so that spare ones grow old and are closed when `keepalive_expiry` has passed
+(looked at whenever a lane is taken or given back). To stay within the connection limit a new lane pushes out the oldest
+idle one of another origin.
+
+Loops are held weakly: when one is closed or collected, its idle connections are closed with it.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from rest_api_client.engines.network import Backend
+from rest_api_client.engines.proxies import Proxy
+from rest_api_client.urls import Origin
+
+
+class LaneKey(NamedTuple):
+    """What a lane can serve."""
+
+    origin: Origin
+    proxy: Proxy | None
+    shows_cert: bool
+
+
+@dataclass(eq=False, slots=True, weakref_slot=True)
+class Lane:
+    """An httpx transport with one connection.
+
+    Attributes:
+        key: what it can serve.
+        home: the loop it belongs to.
+        transport: the httpx transport.
+        backend: what made its connection.
+        idle_since: when it was given back.
+    """
+
+    key: LaneKey
+    home: object
+    transport: Any
+    backend: Backend
+    idle_since: float = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether its connection stands, as far as we know."""
+        wire = self.backend.wire
+        return wire is not None and not wire.closed
+
+    def drop(self) -> None:
+        """Close its connection, at once, from anywhere."""
+        if self.backend.wire is not None:
+            self.backend.wire.close()
+
+    def shut_down(self) -> None:
+        """Wake whoever uses it; they find it broken."""
+        if self.backend.wire is not None:
+            self.backend.wire.shut_down()
+
+    def abandon(self) -> None:
+        """Close this process's copy of the socket after a fork: the parent's connection goes on."""
+        if self.backend.wire is not None:
+            self.backend.wire.abandon()
+
+
+class _Shelf:
+    """The idle lanes of one loop, oldest first."""
+
+    def __init__(self) -> None:
+        self.lanes: dict[Lane, None] = {}
+        self.by_key: dict[LaneKey, list[Lane]] = {}
+
+    def add(self, lane: Lane) -> None:
+        self.lanes[lane] = None
+        self.by_key.setdefault(lane.key, []).append(lane)
+
+    def remove(self, lane: Lane) -> None:
+        del self.lanes[lane]
+        same = self.by_key[lane.key]
+        same.remove(lane)
+        if not same:
+            del self.by_key[lane.key]
+
+    def oldest(self) -> Lane:
+        return next(iter(self.lanes))
+
+    def clear(self) -> None:
+        for lane in list(self.lanes):
+            lane.drop()
+        self.lanes.clear()
+        self.by_key.clear()
+
+
+class Stock:
+    """The idle lanes of one engine.
+
+    Args:
+        expiry: seconds an idle lane is kept.
+        limit: connections open at once, those in use included, or None.
+    """
+
+    def __init__(self, expiry: float, limit: int | None) -> None:
+        self._expiry = expiry
+        self._limit = limit
+        self._shelves: weakref.WeakKeyDictionary[Any, _Shelf] = weakref.WeakKeyDictionary()
+        self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        with self._lock:
+            return sum(len(shelf.lanes) for shelf in self._shelves.values())
+
+    def take(self, home: object, key: LaneKey, now: float) -> Lane | None:
+        """An idle lane for this key, or None."""
+        with self._lock:
+            self._sweep(now)
+            shelf = self._shelves.get(home)
+            same = shelf.by_key.get(key) if shelf is not None else None
+            if shelf is None or not same:
+                return None
+            lane = same[-1]
+            shelf.remove(lane)
+            return lane
+
+    def make_room(self, in_use: int) -> None:
+        """Close the oldest idle lanes until one more connection fits."""
+        if self._limit is None:
+            return
+        with self._lock:
+            while len(self) and len(self) + in_use > self._limit:
+                shelf = min(
+                    (shelf for shelf in self._shelves.values() if shelf.lanes),
+                    key=lambda shelf: shelf.oldest().idle_since,
+                )
+                lane = shelf.oldest()
+                shelf.remove(lane)
+                lane.drop()
+
+    def give_back(self, lane: Lane, now: float) -> None:
+        """Keep a lane for the next exchange of its loop."""
+        lane.idle_since = now
+        with self._lock:
+            shelf = self._shelves.get(lane.home)
+            if shelf is None:
+                shelf = self._shelves[lane.home] = _Shelf()
+                weakref.finalize(lane.home, shelf.clear)
+            shelf.add(lane)
+            self._sweep(now)
+
+    def _sweep(self, now: float) -> None:
+        for home, shelf in list(self._shelves.items()):
+            if getattr(home, "is_closed", _never)():
+                shelf.clear()
+            while shelf.lanes and shelf.oldest().idle_since + self._expiry <= now:
+                lane = shelf.oldest()
+                shelf.remove(lane)
+                lane.drop()
+
+    def clear(self) -> None:
+        """Close every idle lane."""
+        with self._lock:
+            for shelf in list(self._shelves.values()):
+                shelf.clear()
+
+    def abandon(self) -> None:
+        """Forget every lane after a fork, in the child."""
+        shelves, self._shelves = list(self._shelves.values()), weakref.WeakKeyDictionary()
+        self._lock = threading.RLock()
+        for shelf in shelves:
+            for lane in shelf.lanes:
+                lane.abandon()
+            shelf.lanes.clear()
+            shelf.by_key.clear()
+
+
+def _never() -> bool:
+    return False
