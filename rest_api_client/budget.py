@@ -2,8 +2,8 @@
 
 A server that answers half of its requests with 503 gets worse when every client sends each request three times. So each
 first attempt pays `ratio` of a token into a bucket, time pays `min_per_second`, and each retry takes a whole token out.
-Under steady load at most `ratio` of the requests, plus the floor, are retries; a client that sends little is not starved,
-since time pays in as well; and no client saves up more than `burst`.
+Under steady load at most `ratio` of the requests, plus the floor, are retries; a client that sends little is not
+starved, since time pays in as well; and no client saves up more than `burst`.
 
 Finagle's budget has the same shape (20 %, and a floor of 10 a second, which never limits a small client); botocore's
 quota and gRPC's throttle count failures instead of requests.

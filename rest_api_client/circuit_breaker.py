@@ -26,7 +26,7 @@ from typing import Final, TypeAlias
 
 from .context import Context
 from .events import CircuitChanged
-from .exceptions import CircuitOpenError, ConfigurationError, DeadlineExceeded
+from .exceptions import APIError, CircuitOpenError, ConfigurationError, DeadlineExceeded
 from .keys import Key, check_key, key_of
 from .models import Request, Response
 from .outcome import Kind
@@ -194,7 +194,7 @@ class CircuitBreaker:
     def __post_init__(self) -> None:
         if not 0 < self.failure_ratio <= 1:
             raise ConfigurationError(
-                f"CircuitBreaker(failure_ratio={self.failure_ratio!r}): give a share above 0, at most 1, for example 0.5"
+                f"CircuitBreaker(failure_ratio={self.failure_ratio!r}): give a share above 0, at most 1, say 0.5"
             )
         for name in ("min_calls", "probes"):
             value = getattr(self, name)
@@ -248,6 +248,8 @@ class CircuitBreaker:
 def _failed(request: Request, context: Context, error: BaseException) -> bool | None:
     """Whether an error is the server's failure; None where it says nothing about the server."""
     if isinstance(error, Exception) and not isinstance(error, DeadlineExceeded):
-        return True if context.classify(request, error).kind is Kind.FAILED else None
+        failed = context.classify(request, error).kind is Kind.FAILED
+        answered = isinstance(error, APIError) and error.response is not None
+        return True if failed else False if answered else None
     on_the_wire = context.exchange is not None and context.exchange.handed_over
     return True if on_the_wire and context.remaining == 0 else None

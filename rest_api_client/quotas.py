@@ -1,9 +1,10 @@
 """Limits as pure objects: told the time, asked for tokens, never waiting.
 
-A request takes a token (`Take`). Until its answer or its error is back (`Land`) nobody knows when it reached the server,
-only that it did so in between. So a token counts as in use all that time, and as used at the moment it landed, the latest
-one possible. Counted like that the bound holds where it matters, at the server's door, however much the network delays or
-bunches requests; and at sending as well. A request that provably never left gives its token back (`Return`).
+A request takes a token (`Take`). Until its answer or its error is back (`Land`) nobody knows when it reached the
+server, only that it did so in between. So a token counts as in use all that time, and as used at the moment it landed,
+the latest one possible. Counted like that the bound holds where it matters, at the server's door, however much the
+network delays or bunches requests; and at sending as well. A request that provably never left gives its token back
+(`Return`).
 
     WindowLimit(calls, period)   at most `calls` requests arrive in ANY window of `period` seconds
     TokenBucket(rate, burst)     at most burst + rate * w requests arrive in any window of w seconds

@@ -6,9 +6,9 @@ Two kinds, both exact (`quotas`):
     RateLimit(rate=10, burst=20)      10 a second in the long run, 20 at once after a rest
 
 It stands at the attempt level: a retry, a redirect, an authentication round trip is a request like any other. Waiters
-stand in line, first come first served; only the head of the line sleeps. A call that cannot get its turn within `max_wait`
-or before its deadline is refused at once, with the time after which it would have been let through; one that is cancelled
-while it waits takes nothing with it, and one that got its token but never sent its request gives it back.
+stand in line, first come first served; only the head of the line sleeps. A call that cannot get its turn within
+`max_wait` or before its deadline is refused at once, with the time after which it would have been let through; one that
+is cancelled while it waits takes nothing with it, and one that never sent its request gives its token back.
 
 `ServerPacing` (module `server_pacing`) is the same for the server's own limit, learned from its answers.
 """
@@ -42,8 +42,8 @@ class RateLimit:
         calls: requests in any window of `period` seconds.
         period: seconds.
         rate: requests a second, in the long run.
-        burst: requests at once after a rest; a second's worth unless given. Over a latency of L seconds the full rate needs
-            a burst of at least 1 + rate * L.
+        burst: requests at once after a rest; a second's worth unless given. Over a latency of L seconds the full rate
+            needs a burst of at least 1 + rate * L.
         key: what has a limit of its own: the "client", each "host" or "origin", or each text a function gives.
         max_wait: seconds a request may wait for its turn; 0 refuses at once, None waits as long as the deadline allows.
         state: where the count is kept; give one to share it between clients of one clock.

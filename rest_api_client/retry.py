@@ -218,7 +218,7 @@ class RetryConfig:
     """The retry policy of a client.
 
     Attributes:
-        max_attempts: attempts in all, the first included; 3 unless given. `max_retries=n` is another way to write n + 1.
+        max_attempts: attempts in all, the first included; 3 unless given. `max_retries=n` says n + 1.
         strategy: when to try again.
         retry_unsafe: whether a request may be sent again although the server may have acted on it.
         respect_retry_after: whether a Retry-After is waited for; without it the back-off alone counts.

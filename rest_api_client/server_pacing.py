@@ -43,7 +43,7 @@ SPREAD = 0.1
 """A pause is lengthened by up to this share of itself, never shortened."""
 
 MEMORY = 10_000
-"""Requests remembered per key. A policy with a larger quota cannot be kept by counting, and is left to its remainder."""
+"""Requests remembered per key. A policy with a larger quota is not kept by counting, but by its remainder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +128,9 @@ class Pace:
             self.left, self.reset_at = self.quota, now + self.span
         flying = self.tokens.flying
         waits = [(until(self.paused_until, now), "retry-after")]
-        for window in self.windows:
-            waits.append((window_wait(window.quota, window.seconds, self.landed, flying, ahead, now), "server limit"))
+        waits += [
+            (window_wait(w.quota, w.seconds, self.landed, flying, ahead, now), "server limit") for w in self.windows
+        ]
         if self.left is not None and self.left - len(flying) <= ahead:
             waits.append((until(self.reset_at, now), "server limit"))
         return max(waits)
@@ -158,7 +159,7 @@ class Pace:
 
 def read_lesson(token: int, headers: Headers, pause: float) -> Lesson:
     """What an answer's header fields teach. Malformed fields teach nothing."""
-    state = {name: numbers for name, numbers in _items(headers.get("ratelimit", ""))}
+    state = dict(_items(headers.get("ratelimit", "")))
     windows = tuple(_windows(headers.get("ratelimit-policy", ""), state))
     remaining, reset, quota = _remainder(headers, state)
     if remaining is None or reset is None:
@@ -213,7 +214,7 @@ class ServerPacing:
 
     Attributes:
         key: what the server limits: each "origin", "host", the whole "client", or each text a function gives.
-        max_wait: seconds a request may wait; longer ones are refused at once. None waits as long as the deadline allows.
+        max_wait: seconds a request may wait, else it is refused at once; None waits as long as the deadline allows.
         state: where what was learned is kept; give one to share it between clients of one clock.
     """
 

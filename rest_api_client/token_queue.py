@@ -81,7 +81,7 @@ class _Wait:
         bounds = {"max_wait": self.max_wait, "deadline": self.context.remaining}
         shown = " and ".join(f"{name} {value:.3g} s" for name, value in bounds.items() if value is not None)
         error = RateLimitExceeded(
-            f"{self.request.label}: {self.reason} of {self.key!r} asks for a wait of {decision.wait:.3g} s, too long for {shown}",
+            f"{self.request.label}: {self.reason} of {self.key!r} asks to wait {decision.wait:.3g} s, too long for {shown}",
             request=self.request,
         )
         error.retry_after = decision.wait

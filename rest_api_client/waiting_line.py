@@ -1,11 +1,11 @@
 """Lines of waiting calls: first come, first served, across threads, tasks and event loops.
 
-Whoever wants something that may be short enters the line of its key. Only the head of a line asks for it, and sleeps when
-it is not there yet; all others wait for an event of their own, which costs nothing and wakes nobody else. Leaving makes
-the next one head. So nobody overtakes, nobody polls, and a large request that came first is not passed over for ever.
+Whoever wants something that may be short enters the line of its key. Only the head of a line asks for it, and sleeps
+when it is not there yet; all others wait for an event of their own, which costs nothing and wakes nobody else. Leaving
+makes the next one head. So nobody overtakes, nobody polls, and a large request that came first is not passed over.
 
-A waiter may be cancelled at any time: its `leave`, in a `finally`, takes it out, and if it had just become head it hands
-that on. A waiter whose event loop is gone cannot be woken; its event says so, and it is dropped for the next one.
+A waiter may be cancelled at any time: its `leave`, in a `finally`, takes it out, and if it had just become head it
+hands that on. A waiter whose event loop is gone cannot be woken; its event says so, and it is dropped for the next one.
 
 Lines live in one process. Quota can be shared between processes; a place in a line cannot.
 """

@@ -1,0 +1,441 @@
+"""The policies as decorators, for any function, sync or async.
+
+    @rate_limit(calls=10, period=1)
+    @retry(max_attempts=3, on=ConnectionError)
+    @log_request
+    def fetch(number): ...
+
+They are the policies of the chain, not copies: a call of the function is run as one call with its attempts, at whose
+end stands the function instead of an engine. What it returns comes back as it is; a `Response` is judged like any
+answer. What it raises is judged too: errors of this library by what they mean, others only where `on=` names them.
+
+Each decorated function has a state of its own, unless the policy was given one. Decorators work on what a call does;
+a generator's call does nothing yet, so generator functions are refused.
+
+A thread cannot be interrupted. On a sync function `deadline` tells the clients called inside when to be over, and
+refuses to begin when it is too late already; it never claims to stop the function itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import random as _random  # noqa: TID251  the default source of chance, handed on; rehearsals give their own
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, ParamSpec, Protocol, Self, TypeAlias, TypeVar, cast, overload
+
+from .async_runtime import AsyncRuntime
+from .attempts import AttemptLevel
+from .circuit_breaker import CircuitBreaker
+from .clock import SYSTEM, Clock
+from .context import Call, Context, Random
+from .deadline import AmbientDeadline, Deadline, ambient_deadline, ambient_moment, check_seconds, earlier
+from .exceptions import ConfigurationError, DeadlineExceeded, StatusError
+from .models import Request, Response
+from .outcome import Classify, Kind, Outcome, classify_http
+from .pipeline import Policy, Stateful
+from .rate_limiter import RateLimit
+from .retry import RetryConfig
+from .runtime import Runtime
+from .sync_runtime import SyncRuntime
+from .telemetry import LOGGER, log_event
+from .urls import URL
+from .utils import closest
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Failures: TypeAlias = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
+"""Which exceptions of a function are failures: classes, or a function that says so."""
+
+
+class Decorator(Protocol):
+    """What gives a function back with the same signature."""
+
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """Decorate a function."""
+        ...
+
+
+@overload
+def retry(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def retry(
+    *, on: Failures | None = None, clock: Clock = SYSTEM, random: Random | None = None, **options: Any
+) -> Decorator: ...
+def retry(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    on: Failures | None = None,
+    clock: Clock = SYSTEM,
+    random: Random | None = None,
+    **options: Any,
+) -> Any:
+    """Call a function again when it fails.
+
+    Writing it says that the function may be called twice. An error that carries a request which is not safe to resend
+    ends the retries all the same, unless `retry_unsafe=True`.
+
+    Args:
+        function: for `@retry` without arguments.
+        on: exceptions that are failures; by default those of this library that another attempt can mend.
+        clock: what the waits go by.
+        random: the source of jitter.
+        options: those of `RetryConfig`: `max_attempts`, `strategy`, ...
+
+    Raises:
+        ConfigurationError: an unknown or impossible option, or a generator function.
+    """
+    return _decorator(function, _built(RetryConfig, options), on, clock, random)
+
+
+def rate_limit(*, clock: Clock = SYSTEM, **options: Any) -> Decorator:
+    """Have calls of a function wait for their turn: `rate_limit(calls=10, period=1)`.
+
+    Args:
+        clock: what the waits go by.
+        options: those of `RateLimit`: `calls` and `period`, or `rate` and `burst`; `max_wait`.
+
+    Raises:
+        ConfigurationError: an unknown or impossible option, or a generator function. The function itself then raises
+            `RateLimitExceeded` where the wait would be too long.
+    """
+    return cast("Decorator", _decorator(None, _built(RateLimit, options), None, clock, None))
+
+
+@overload
+def circuit_breaker(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def circuit_breaker(*, on: Failures | None = None, clock: Clock = SYSTEM, **options: Any) -> Decorator: ...
+def circuit_breaker(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    on: Failures | None = None,
+    clock: Clock = SYSTEM,
+    **options: Any,
+) -> Any:
+    """Stop calling a function that mostly fails.
+
+    Args:
+        function: for `@circuit_breaker` without arguments.
+        on: exceptions that are failures; by default those of this library that tell of a failing server.
+        clock: what time goes by.
+        options: those of `CircuitBreaker`: `failure_ratio`, `min_calls`, `window`, `open_for`, `probes`.
+
+    Raises:
+        ConfigurationError: an unknown or impossible option, or a generator function. The function itself then raises
+            `CircuitOpenError` while the circuit is open.
+    """
+    return _decorator(function, _built(CircuitBreaker, options), on, clock, None)
+
+
+def deadline(seconds: float, *, clock: Clock = SYSTEM) -> Decorator:
+    """Give a function, and every call that our clients make inside it, so many seconds.
+
+    An async function is cancelled when they are over. A sync one is not interrupted: the clients it uses end their
+    calls in time. Nested deadlines: the earlier counts.
+
+    Raises:
+        ConfigurationError: no seconds above 0, or a generator function. The function itself then raises
+            `DeadlineExceeded`, before it begins if a deadline round it has passed already.
+    """
+    check_seconds("deadline(seconds", seconds)
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        if _checked(function):
+            return _async_deadline(function, seconds, clock)
+        return _sync_deadline(function, seconds, clock)
+
+    return cast("Decorator", decorate)
+
+
+def _async_deadline(function: Callable[..., Any], seconds: float, clock: Clock) -> Callable[..., Any]:
+    runner = _Runner(Deadline(seconds=seconds), AsyncRuntime(clock), function, classify_http, None)
+
+    @functools.wraps(function)
+    async def limited(*args: Any, **kwargs: Any) -> Any:
+        async def work(context: Context) -> Any:
+            assert context.call.deadline is not None
+            token = ambient_deadline.set(AmbientDeadline(clock, context.call.deadline))
+            try:
+                return await function(*args, **kwargs)
+            finally:
+                ambient_deadline.reset(token)
+
+        return await runner.run(work)
+
+    return limited
+
+
+def _sync_deadline(function: Callable[..., Any], seconds: float, clock: Clock) -> Callable[..., Any]:
+    name = _name(function)
+
+    @functools.wraps(function)
+    def limited(*args: Any, **kwargs: Any) -> Any:
+        now = clock.monotonic()
+        moment = earlier(now + seconds, ambient_moment(clock))
+        assert moment is not None
+        if moment <= now:
+            raise DeadlineExceeded(f"{name}() was not begun: the deadline round it has passed")
+        token = ambient_deadline.set(AmbientDeadline(clock, moment))
+        try:
+            return _plain(function(*args, **kwargs), name)
+        finally:
+            ambient_deadline.reset(token)
+
+    return limited
+
+
+@overload
+def log_request(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def log_request(*, level: int = logging.INFO, clock: Clock = SYSTEM) -> Decorator: ...
+def log_request(
+    function: Callable[..., Any] | None = None, /, *, level: int = logging.INFO, clock: Clock = SYSTEM
+) -> Any:
+    """Log each call of a function to the logger `rest_api_client`: its name, how it ended and how long it took.
+
+    Arguments are never logged: they may hold secrets. Where the function returns a `Response`, method, endpoint and
+    status go along as `extra` fields. An error is logged as a warning, by its class, and raised as it is.
+
+    Args:
+        function: for `@log_request` without arguments.
+        level: of calls that end well.
+        clock: what the duration goes by.
+
+    Raises:
+        ConfigurationError: a generator function.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        name = _name(function)
+        if _checked(function):
+
+            @functools.wraps(function)
+            async def logged_async(*args: Any, **kwargs: Any) -> Any:
+                with _Logged(name, level, clock) as record:
+                    record.result = await function(*args, **kwargs)
+                    return record.result
+
+            return logged_async
+
+        @functools.wraps(function)
+        def logged(*args: Any, **kwargs: Any) -> Any:
+            with _Logged(name, level, clock) as record:
+                record.result = _plain(function(*args, **kwargs), name)
+                return record.result
+
+        return logged
+
+    return decorate if function is None else decorate(function)
+
+
+class _Logged:
+    """One call of a logged function."""
+
+    def __init__(self, name: str, level: int, clock: Clock) -> None:
+        self.name = name
+        self.level = level
+        self.clock = clock
+        self.result: object = None
+
+    def __enter__(self) -> Self:
+        self.began = self.clock.monotonic()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        extra: dict[str, object] = {"duration": self.clock.monotonic() - self.began, "reason": "ok"}
+        if isinstance(self.result, Response):
+            extra |= _response_fields(self.result)
+        if kind is not None:
+            extra["reason"] = kind.__name__
+        ended = f"raised {kind.__name__}" if kind is not None else str(extra.get("status", "returned"))
+        level = self.level if kind is None else logging.WARNING
+        LOGGER.log(level, "%s() %s in %.3f s", self.name, ended, extra["duration"], extra=extra)
+
+
+def _response_fields(response: Response) -> dict[str, object]:
+    found: dict[str, object] = {"status": response.status_code, "retry_count": max(0, len(response.attempts) - 1)}
+    if response.request is not None:
+        found["method"] = response.request.method
+        found["endpoint"] = response.request.template or response.request.url.path
+    return found
+
+
+# ---------------------------------------------------------------------- a call of a function as a call of the chain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FunctionCall(Request):
+    """What stands in a request's place: the function, by its name."""
+
+    @property
+    def label(self) -> str:
+        """The function's name, for people."""
+        return f"{self.template}()"
+
+    @property
+    def idempotent(self) -> bool:
+        """Whoever decorates a function says that it may be called again."""
+        return True
+
+
+class _Returned(Response):
+    """What a function returned, on its way up through the policies."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        super().__init__(200)
+        self.value = value
+
+
+_NOWHERE: Final = URL(scheme="function", host="", port=0, target="/")
+
+Work: TypeAlias = Callable[[Context], Awaitable[Any]]
+
+
+class _Runner:
+    """Runs calls of one function through one policy."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        runtime: Runtime,
+        function: Callable[..., Any],
+        classify: Classify,
+        random: Random | None,
+    ) -> None:
+        name = _name(function)
+        if isinstance(policy, RateLimit | CircuitBreaker) and policy.state is None:
+            policy = replace(policy, key=lambda request: name)
+        self.policy = policy.bind(runtime) if isinstance(policy, Stateful) else policy
+        self.runtime = runtime
+        self.request = _FunctionCall(method="CALL", url=_NOWHERE, template=name)
+        self.classify = classify
+        self.random = random or _random.SystemRandom()
+
+    async def run(self, work: Work) -> Any:
+        """One call: the function's own result, or its own error."""
+
+        async def end(request: Request, context: Context) -> Response:
+            assert context.exchange is not None
+            context.exchange.handed_over = True
+            result = await work(context)
+            return result if isinstance(result, Response) else _Returned(result)
+
+        emit = log_event if LOGGER.isEnabledFor(logging.WARNING) else None
+        call = Call(self.runtime, self.random, classify=self.classify, emit=emit)
+        call.deadline = ambient_moment(self.runtime.clock)
+        response = await self._through(end, Context(call))
+        return response.value if isinstance(response, _Returned) else response
+
+    def _through(self, end: Callable[[Request, Context], Awaitable[Response]], context: Context) -> Awaitable[Response]:
+        if not self.policy.stage.per_attempt:
+            return self.policy(self.request, context, AttemptLevel(end))
+
+        def attempt(request: Request, context: Context) -> Awaitable[Response]:
+            return self.policy(request, context, end)
+
+        return AttemptLevel(attempt)(self.request, context)
+
+
+def _decorator(
+    function: Callable[..., Any] | None,
+    policy: Policy,
+    on: Failures | None,
+    clock: Clock,
+    random: Random | None,
+) -> Any:
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        if _checked(function):
+            runner = _Runner(policy, AsyncRuntime(clock), function, _classifier(on), random)
+
+            @functools.wraps(function)
+            async def wrapped_async(*args: Any, **kwargs: Any) -> Any:
+                return await runner.run(lambda context: function(*args, **kwargs))
+
+            return wrapped_async
+
+        runtime = SyncRuntime(clock)
+        runner = _Runner(policy, runtime, function, _classifier(on), random)
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            async def work(context: Context) -> Any:
+                return _plain(function(*args, **kwargs), _name(function))
+
+            return runtime.run(runner.run(work))
+
+        return wrapped
+
+    return decorate if function is None else decorate(function)
+
+
+def _classifier(on: Failures | None) -> Classify:
+    def classify(request: Request, result: Response | BaseException) -> Outcome:
+        if isinstance(result, StatusError) and result.response is not None:
+            outcome = classify_http(request, result.response)
+        else:
+            outcome = classify_http(request, result)
+        if on is None or not isinstance(result, Exception) or isinstance(result, Response):
+            return outcome
+        if not _is_failure(result, on):
+            return replace(outcome, kind=Kind.REJECTED)
+        failed = outcome.kind in (Kind.FAILED, Kind.THROTTLED)
+        return outcome if failed else replace(outcome, kind=Kind.FAILED, reason=type(result).__name__)
+
+    return classify
+
+
+def _is_failure(error: Exception, on: Failures) -> bool:
+    return isinstance(error, on) if isinstance(on, type | tuple) else on(error)
+
+
+T = TypeVar("T")
+
+
+def _built(kind: Callable[..., T], options: dict[str, Any]) -> T:
+    """The policy of these options."""
+    known = {*(field.name for field in fields(cast("Any", kind)) if field.init), "max_retries"}
+    for name in options:
+        if name not in known:
+            near = closest(name, known)
+            hint = f"did you mean {near!r}?" if near else f"known are {', '.join(sorted(known))}"
+            raise ConfigurationError(f"{getattr(kind, '__name__', kind)} has no option {name!r}: {hint}")
+    return kind(**options)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__qualname__", type(function).__qualname__)
+
+
+def _checked(function: Callable[..., Any]) -> bool:
+    """Whether a function is async.
+
+    Raises:
+        ConfigurationError: it is no function, or a generator function.
+    """
+    if not callable(function):
+        raise ConfigurationError(f"{function!r} is no function: put this decorator below @classmethod and @property")
+    routine = inspect.isroutine(function) or isinstance(function, functools.partial)
+    asked: Any = function if routine else type(function).__call__
+    if inspect.isgeneratorfunction(asked) or inspect.isasyncgenfunction(asked):
+        raise ConfigurationError(
+            f"{_name(function)} is a generator function: its call does nothing yet. Decorate the function that makes "
+            "the request inside it, or collect the items and return a list"
+        )
+    return inspect.iscoroutinefunction(asked)
+
+
+def _plain(result: T, name: str) -> T:
+    """A sync function's result, unless it is something that still has to be awaited."""
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise ConfigurationError(f"{name}() returned an awaitable: write it as `async def`, so that its end is seen")
+    return result
