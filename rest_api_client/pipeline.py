@@ -13,7 +13,7 @@ policy with a fresh state; a pipeline binds each policy once, when it is made. W
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import IntEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
@@ -175,13 +175,18 @@ def _link(policy: Policy, proceed: Proceed) -> Proceed:
     return handle
 
 
+def _default(option: Field[Any]) -> Any:
+    if option.default_factory is not MISSING:
+        return option.default_factory()
+    return option.default
+
+
 def _options(policy: object) -> dict[str, Any]:
     if not is_dataclass(policy):
         return {}
     shown: dict[str, Any] = {}
     for option in (f for f in fields(policy) if f.repr):
         value = getattr(policy, option.name)
-        default = option.default if option.default is not MISSING else None
-        if value != default:
+        if value != _default(option):
             shown[option.name] = value
     return shown

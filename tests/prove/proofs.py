@@ -1,0 +1,335 @@
+"""The proofs: functions that measure, and give figures with bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rest_api_client import (
+    APIClient,
+    AsyncAPIClient,
+    DeadlineExceeded,
+    Response,
+    ResponseTooLarge,
+    VirtualClock,
+)
+from rest_api_client.async_runtime import AsyncRuntime
+from rest_api_client.sync_runtime import SyncRuntime
+from rest_api_client.transport import Capability, Exchange
+
+ENGINES = ("httpx", "httpx2", "pyreqwest")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured value and the most it may be; None for a bound means that it is only reported."""
+
+    what: str
+    value: float
+    unit: str
+    bound: float | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is within its bound."""
+        return self.bound is None or self.value <= self.bound
+
+    def __str__(self) -> str:
+        bound = "" if self.bound is None else f" (at most {self.bound:g})"
+        return f"{self.what}: {self.value:.3g} {self.unit}{bound}"
+
+
+Proof = Callable[[], list[Figure]]
+PROOFS: dict[str, Proof] = {}
+
+
+def proof(function: Proof) -> Proof:
+    """Register a proof under its function's name."""
+    PROOFS[function.__name__.replace("_", " ")] = function
+    return function
+
+
+def run_one(name: str) -> None:
+    """Run a proof; its figures go to standard output as the last line."""
+    print(json.dumps([asdict(figure) for figure in PROOFS[name]()]))
+
+
+@contextmanager
+def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A raw server on a port of its own: `answer` has each connection for itself, in a thread."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    stop = threading.Event()
+
+    def accept() -> None:
+        while not stop.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=one, args=(connection,), daemon=True).start()
+
+    def one(connection: socket.socket) -> None:
+        with connection:
+            try:
+                connection.recv(65536)
+                answer(connection)
+            except OSError:
+                pass
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        stop.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def drip(connection: socket.socket) -> None:
+    """A head, then one byte each 50 ms: no read timeout ever ends it."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+    for _ in range(1000):
+        connection.sendall(b"x")
+        time.sleep(0.05)
+
+
+async def in_async(engine: str, url: str, **options: Any) -> Response:
+    """One GET by the async client."""
+    async with AsyncAPIClient(engine=engine, **options) as client:
+        return await client.get(url)
+
+
+def in_sync(engine: str, url: str, **options: Any) -> Response:
+    """One GET by the sync client."""
+    with APIClient(engine=engine, **options) as client:
+        return client.get(url)
+
+
+def both(engine: str) -> list[tuple[str, Callable[..., Any]]]:
+    """The engine in both faces."""
+    return [
+        (f"{engine}, sync", lambda url, **options: in_sync(engine, url, **options)),
+        (f"{engine}, async", lambda url, **options: asyncio.run(in_async(engine, url, **options))),
+    ]
+
+
+@proof
+def a_drip_ends_at_the_deadline() -> list[Figure]:
+    """A server that sends a byte now and then: milliseconds beyond a deadline of 0.5 s, the worst of five."""
+    figures = []
+    with serving(drip) as url:
+        for engine in ENGINES:
+            for name, get in both(engine):
+                worst = max(_overrun(get, url, 0.5) for _ in range(5))
+                figures.append(Figure(f"{name}, beyond the deadline", worst * 1000, "ms", 50))
+    return figures
+
+
+def _overrun(get: Callable[..., Any], url: str, seconds: float, **options: Any) -> float:
+    started = time.perf_counter()
+    try:
+        get(url, deadline=seconds, max_retries=0, **options)
+    except DeadlineExceeded:
+        return time.perf_counter() - started - seconds
+    raise AssertionError("the deadline did not end it")
+
+
+@proof
+def four_dead_addresses_end_at_the_deadline() -> list[Figure]:
+    """A name with four addresses that never answer a SYN: milliseconds beyond a deadline of 0.5 s."""
+    figures = []
+    with _swallowing(4) as (addresses, port):
+        for engine in ("httpx", "httpx2"):
+            for name, get in both(engine):
+                over = _overrun(
+                    get, f"http://dead.test:{port}/", 0.5, resolver=lambda host, port: [(a, port) for a in addresses]
+                )
+                figures.append(Figure(f"{name}, beyond the deadline", over * 1000, "ms", 50))
+    return figures
+
+
+@contextmanager
+def _swallowing(count: int) -> Iterator[tuple[list[str], int]]:
+    """Loopback addresses whose queue is full, so that the kernel drops every SYN."""
+    first = socket.socket()
+    first.bind(("127.0.0.1", 0))
+    port = first.getsockname()[1]
+    held = [first]
+    addresses = [f"127.0.0.{n}" for n in range(1, count + 1)]
+    for address in addresses[1:]:
+        held.append(socket.socket())
+        held[-1].bind((address, port))
+    for listener in held[:count]:
+        listener.listen(0)
+        for _ in range(3):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+            held.append(filler)
+    try:
+        yield addresses, port
+    finally:
+        for one in held:
+            one.close()
+
+
+@proof
+def a_bomb_stays_small() -> list[Figure]:
+    """256 KB of gzip that would be 256 MB: MB added to the peak of the process, each in a process of its own."""
+    figures = []
+    for engine in ENGINES:
+        for face in ("sync", "async"):
+            command = [
+                sys.executable,
+                "-W",
+                "ignore",
+                "-c",
+                f"import tests.prove.proofs as p; p.bomb({engine!r}, {face!r})",
+            ]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            figures.append(Figure(f"{engine}, {face}, peak added", float(done.stdout), "MB", 40))
+    return figures
+
+
+def bomb(engine: str, face: str) -> None:
+    """Fetch a small body, then the bomb; print by how many MB the peak grew."""
+    body = gzip.compress(bytes(256 << 20), 9)
+    small = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body)
+    answers = iter([small, head + body])
+    get = dict(both(engine))[f"{engine}, {face}"]
+    with serving(lambda connection: connection.sendall(next(answers))) as url:
+        get(url)
+        subprocess.run([sys.executable, "-c", ""], check=True)
+        before = _peak_reset()
+        try:
+            get(url, max_retries=0)
+            raise AssertionError("the bomb was accepted")
+        except ResponseTooLarge:
+            print(_peak() - before)
+
+
+def _peak_reset() -> float:
+    """Forget the peak so far (Linux), and give the present size in MB."""
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+    return _peak()
+
+
+def _peak() -> float:
+    with open("/proc/self/status") as file:
+        for line in file:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+@proof
+def ten_minutes_of_back_off_cost_no_time() -> list[Figure]:
+    """600 virtual seconds in five waits: real milliseconds, the median of eleven."""
+    waits = (20, 40, 80, 160, 300)
+
+    def threads() -> None:
+        clock = VirtualClock()
+        runtime = SyncRuntime(clock)
+
+        async def body() -> None:
+            for seconds in waits:
+                await runtime.sleep(seconds)
+
+        runtime.run(body())
+        assert clock.monotonic() == 600
+
+    def loop(kind: str) -> None:
+        clock = VirtualClock()
+        runtime = AsyncRuntime(clock)
+
+        async def body() -> None:
+            for seconds in waits:
+                await runtime.sleep(seconds)
+
+        (clock.run_asyncio if kind == "asyncio" else clock.run_trio)(body)
+        assert clock.monotonic() == 600
+
+    runs: dict[str, Callable[[], None]] = {
+        "sync": threads,
+        "asyncio": lambda: loop("asyncio"),
+        "trio": lambda: loop("trio"),
+    }
+    return [Figure(f"{name}, 600 s", _median(run) * 1000, "ms", 20) for name, run in runs.items()]
+
+
+def _median(run: Callable[[], object], times: int = 11) -> float:
+    run()
+    figures = []
+    for _ in range(times):
+        started = time.perf_counter()
+        run()
+        figures.append(time.perf_counter() - started)
+    return statistics.median(figures)
+
+
+class Nothing:
+    """A transport that answers at once."""
+
+    name = "nothing"
+    capabilities = frozenset(Capability)
+
+    async def send(self, request: Any, exchange: Exchange) -> Response:
+        """An empty 200."""
+        return Response(200, content=b"")
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+@proof
+def the_default_chain_costs_little() -> list[Figure]:
+    """A GET over a transport that does nothing, request building included: CPU microseconds a call."""
+    rounds = 5000
+
+    def sync() -> float:
+        with APIClient(base_url="https://api.test", engine=Nothing()) as client:
+            started = time.process_time()
+            for _ in range(rounds):
+                client.get("/users/7")
+            return (time.process_time() - started) / rounds
+
+    async def asynchronous() -> float:
+        async with AsyncAPIClient(base_url="https://api.test", engine=Nothing()) as client:
+            started = time.process_time()
+            for _ in range(rounds):
+                await client.get("/users/7")
+            return (time.process_time() - started) / rounds
+
+    return [
+        Figure("sync", statistics.median(sync() for _ in range(5)) * 1e6, "us"),
+        Figure("asyncio", statistics.median(asyncio.run(asynchronous()) for _ in range(5)) * 1e6, "us"),
+    ]
+
+
+@proof
+def importing_is_not_dear() -> list[Figure]:
+    """`import rest_api_client` beside `import httpx`, in fresh processes: the ratio of medians of CPU time."""
+
+    def cpu(module: str) -> float:
+        code = f"import time; t = time.process_time(); import {module}; print(time.process_time() - t)"
+        runs = [
+            subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(9)
+        ]
+        return statistics.median(float(run.stdout) for run in runs)
+
+    ours, theirs = cpu("rest_api_client"), cpu("httpx")
+    return [Figure("import rest_api_client", ours * 1000, "ms"), Figure("ratio to httpx", ours / theirs, "times")]
