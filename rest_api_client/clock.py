@@ -76,6 +76,9 @@ class SystemClock:
 
     _free: AbstractContextManager[None] = nullcontext()
 
+    def __reduce__(self) -> str:
+        return "SYSTEM"
+
     def monotonic(self) -> float:
         """Return `time.monotonic()`."""
         return time.monotonic()

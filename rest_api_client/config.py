@@ -290,9 +290,10 @@ def as_timeouts(value: object) -> Timeouts:
     """Seconds for all phases, None for no limits, or `Timeouts` as they are."""
     if isinstance(value, Timeouts):
         return value
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return Timeouts.all(value)
-    raise ConfigurationError(f"timeout={value!r}: give seconds, Timeouts(connect=..., read=...), or None")
+    seconds = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+    if value is None or seconds:
+        return Timeouts.all(cast("float | None", value))
+    raise ConfigurationError(f"timeout={value!r}: give seconds above 0, Timeouts(connect=..., read=...), or None")
 
 
 _KINDS: Mapping[str, type[Any]] = {

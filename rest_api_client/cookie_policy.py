@@ -95,7 +95,7 @@ class Cookies:
         if not request.at_home and self.foreign is not None:
             jars = [self.foreign.make(url.origin)]
         for jar in jars:
-            jar.store(url.scheme, url.host, url.path, values, now)
+            jar.store(url.scheme, url.host, url.path, values, now, port=url.port)
 
     def _tell_withheld(self, request: Request, context: Context, now: float) -> None:
         if context.emit is not None and not request.at_home and _header(self.jar, request.url, now):
@@ -118,4 +118,4 @@ def _name(pair: str) -> str:
 
 
 def _header(jar: CookieJar, url: URL, now: float) -> str:
-    return jar.header(url.scheme, url.host, url.path, now) or ""
+    return jar.header(url.scheme, url.host, url.path, now, port=url.port) or ""

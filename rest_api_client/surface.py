@@ -67,7 +67,7 @@ class Surface:
             ConfigurationError: an option of the connections themselves (`verify`, `proxy`, `engine` ...).
         """
         copy = object.__new__(type(self))
-        copy.__dict__.update(self.__dict__)
+        copy.__dict__.update({name: value for name, value in self.__dict__.items() if name != "_core"})
         copy._core = self._core.copy(copy, **options)
         return copy
 
