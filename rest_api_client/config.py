@@ -270,7 +270,8 @@ def _change_rate_limit(before: RateLimit | None, options: dict[str, Any]) -> Rat
     if before is None:
         if "calls" not in options:
             raise ConfigurationError("rate_limit_period needs rate_limit_calls: give both")
-        return RateLimit(**({"period": 1.0} | options))
+        options.setdefault("period", 1.0)
+        return RateLimit(**options)
     return replace(before, **options)
 
 

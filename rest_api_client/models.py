@@ -176,7 +176,7 @@ class Response:
         reason: the reason phrase, "" where the protocol has none.
         headers: the fields as received.
         request: the request this answers (after redirects: the last one).
-        http_version: "HTTP/1.1", "HTTP/2".
+        http_version: "HTTP/1.1", "HTTP/2", or None where the engine does not tell.
         stream: the body while it is unread, else None.
         elapsed: seconds from the start of the call to the end of the body (of the head, for a stream), waits included.
         history: the redirects that led here, oldest first.
@@ -210,7 +210,7 @@ class Response:
         stream: ByteStream | None = None,
         request: Request | None = None,
         reason: str = "",
-        http_version: str = "HTTP/1.1",
+        http_version: str | None = None,
     ) -> None:
         self.status_code = status_code
         self.headers = headers if headers is not None else Headers()
