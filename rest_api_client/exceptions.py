@@ -80,6 +80,7 @@ class APIError(Exception):
 
 def _rebuild(kind: type[APIError], args: tuple[object, ...], attributes: Mapping[str, object]) -> APIError:
     error = copyreg.__newobj__(kind, *args)  # type: ignore[attr-defined]
+    error.args = args  # OSError, behind the timeouts, sets them in __init__ only
     for name, value in attributes.items():
         setattr(error, name, value)
     return error  # type: ignore[no-any-return]

@@ -17,6 +17,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 HeaderTypes = Mapping[str, str] | Iterable[tuple[str, str]]
+_Field = tuple[str, str, str]
 
 
 class Headers(MutableMapping[str, str]):
@@ -29,20 +30,22 @@ class Headers(MutableMapping[str, str]):
         ConfigurationError: a name that is no token, or a value with control characters (RFC 9110, section 5.5).
     """
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "_unchecked")
 
     def __init__(self, fields: HeaderTypes | None = None) -> None:
-        self._fields: list[tuple[str, str, str]] = []
+        self._unchecked = False
+        self._fields: list[_Field] = []
         if isinstance(fields, Headers):
-            self._fields = list(fields._fields)
+            self._fields = fields._sendable()  # noqa: SLF001  another Headers
         elif fields is not None:
-            for name, value in fields.items() if isinstance(fields, Mapping) else fields:
+            for name, value in _pairs(fields):
                 self.add(name, value)
 
     @classmethod
     def received(cls, raw: Iterable[tuple[bytes, bytes]]) -> Headers:
         """What a server sent, taken as it is (latin-1, RFC 9110 section 5.5): checking is for what we send."""
         headers = cls()
+        headers._unchecked = True
         for name, value in raw:
             text = name.decode("latin-1")
             headers._fields.append((text.lower(), text, value.decode("latin-1")))
@@ -50,7 +53,7 @@ class Headers(MutableMapping[str, str]):
 
     def add(self, name: str, value: str) -> None:
         """Append a field, keeping those of the same name."""
-        self._fields.append((name.lower(), *_checked(name, value)))
+        self._fields.append(_field(name, value))
 
     def get_list(self, name: str) -> list[str]:
         """Every value of a name, one per field line."""
@@ -62,26 +65,36 @@ class Headers(MutableMapping[str, str]):
         return [(name, value) for _, name, value in self._fields]
 
     def raw(self) -> list[tuple[bytes, bytes]]:
-        """Every field as engines want it."""
-        return [(name.encode("ascii"), value.encode("latin-1")) for _, name, value in self._fields]
+        """Every field as engines want it.
+
+        Raises:
+            ConfigurationError: fields that a server sent and that may not be sent on.
+        """
+        return [(name.encode("ascii"), value.encode("latin-1")) for _, name, value in self._sendable()]
+
+    def _sendable(self) -> list[_Field]:
+        if self._unchecked:
+            return [_field(name, value) for _, name, value in self._fields]
+        return list(self._fields)
 
     def copy(self) -> Headers:
         """An independent copy."""
-        return Headers(self)
+        return self.without(())
+
+    __copy__ = copy
 
     def merged(self, other: HeaderTypes | None) -> Headers:
         """A copy in which the other's fields replace those of the same name."""
-        merged = Headers(self)
-        if other is not None:
-            incoming = other if isinstance(other, Headers) else Headers(other)
-            names = {key for key, _, _ in incoming._fields}
-            merged._fields = [field for field in self._fields if field[0] not in names] + incoming._fields
+        incoming = (other if isinstance(other, Headers) else Headers(other))._sendable()  # noqa: SLF001
+        merged = self.without(key for key, _, _ in incoming)
+        merged._fields += incoming
         return merged
 
     def without(self, names: Iterable[str]) -> Headers:
         """A copy that lacks the fields of these names."""
         gone = {name.lower() for name in names}
         kept = Headers()
+        kept._unchecked = self._unchecked
         kept._fields = [field for field in self._fields if field[0] not in gone]
         return kept
 
@@ -92,7 +105,7 @@ class Headers(MutableMapping[str, str]):
         return values[0] if len(values) == 1 else ", ".join(values)
 
     def __setitem__(self, name: str, value: str) -> None:
-        field = (name.lower(), *_checked(name, value))
+        field = _field(name, value)
         places = [i for i, (key, _, _) in enumerate(self._fields) if key == field[0]]
         if not places:
             self._fields.append(field)
@@ -130,7 +143,16 @@ class Headers(MutableMapping[str, str]):
         return f"Headers({redact_headers(self.multi_items())!r})"
 
 
-def _checked(name: str, value: str) -> tuple[str, str]:
+def _pairs(fields: HeaderTypes) -> Iterable[tuple[str, str]]:
+    if isinstance(fields, Mapping):
+        return fields.items()
+    pairs = list(fields) if isinstance(fields, Iterable) and not isinstance(fields, str | bytes) else [None]
+    if all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
+        return pairs
+    raise ConfigurationError(f"headers of type {type(fields).__name__}: give a dict, or a list of (name, value) pairs")
+
+
+def _field(name: str, value: str) -> _Field:
     if not isinstance(name, str) or not _TOKEN.fullmatch(name):
         raise ConfigurationError(
             f"header name {name!r} is not a token: use letters, digits and !#$%&'*+-.^_`|~ (RFC 9110)"
@@ -146,4 +168,4 @@ def _checked(name: str, value: str) -> tuple[str, str]:
             raise ConfigurationError(
                 f"header {name}: the value has characters outside latin-1; encode them (RFC 8187)"
             ) from None
-    return name, value.strip(" \t")
+    return name.lower(), name, value.strip(" \t")
