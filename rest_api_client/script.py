@@ -15,13 +15,37 @@ so that an old reader never plays half of a newer script.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+import re
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias, cast
 
 from .exceptions import ConfigurationError
 
 VERSION = 1
+_LINE = re.compile(r"[^\r\n\u0100-\U0010ffff]*")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_data(data: object, step: str) -> None:
+    if not isinstance(data, bytes):
+        raise ConfigurationError(f"{step}(data=...): give bytes, not {type(data).__name__}")
+
+
+def _fields(given: object, step: str) -> tuple[tuple[str, str], ...]:
+    pairs = list(given.items() if isinstance(given, Mapping) else given if isinstance(given, Iterable) else [None])
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(x, str | int) for x in pair):
+            raise ConfigurationError(f"{step}(headers=...): give (name, value) pairs of text, not {pair!r}")
+        if not all(_LINE.fullmatch(str(x)) for x in pair):
+            raise ConfigurationError(
+                f"{step}(headers=...): {pair!r} is not one line of latin-1; Garbage sends any bytes"
+            )
+    return tuple((str(name), str(value)) for name, value in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +55,7 @@ class Delay:
     seconds: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seconds < float("inf"):
+        if not _is_number(self.seconds) or not 0 <= self.seconds < float("inf"):
             raise ConfigurationError(f"Delay(seconds={self.seconds!r}): give a finite number of seconds, 0 or more")
 
 
@@ -44,10 +68,11 @@ class Head:
     reason: str | None = None
 
     def __post_init__(self) -> None:
-        if not 100 <= self.status <= 999:
-            raise ConfigurationError(f"Head(status={self.status!r}): a status has three digits")
-        fields = self.headers.items() if isinstance(self.headers, Mapping) else self.headers
-        object.__setattr__(self, "headers", tuple((str(name), str(value)) for name, value in fields))
+        if type(self.status) is not int or not 100 <= self.status <= 999:
+            raise ConfigurationError(f"Head(status={self.status!r}): a status is a whole number of three digits")
+        if self.reason is not None and (not isinstance(self.reason, str) or not _LINE.fullmatch(self.reason)):
+            raise ConfigurationError(f"Head(reason={self.reason!r}): give one line of latin-1 text, or None")
+        object.__setattr__(self, "headers", _fields(self.headers, "Head"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +80,9 @@ class Chunk:
     """Bytes of the body, as they leave the server (still encoded)."""
 
     data: bytes
+
+    def __post_init__(self) -> None:
+        _check_data(self.data, "Chunk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +92,7 @@ class Throttle:
     bytes_per_second: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.bytes_per_second < float("inf"):
+        if not _is_number(self.bytes_per_second) or not 0 < self.bytes_per_second < float("inf"):
             raise ConfigurationError(f"Throttle(bytes_per_second={self.bytes_per_second!r}): give a number above 0")
 
 
@@ -73,6 +101,9 @@ class Trailers:
     """Trailer fields behind the body (RFC 9110, section 6.5)."""
 
     headers: tuple[tuple[str, str], ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "headers", _fields(self.headers, "Trailers"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +131,9 @@ class Garbage:
     """Bytes that are no HTTP, then the connection is closed."""
 
     data: bytes
+
+    def __post_init__(self) -> None:
+        _check_data(self.data, "Garbage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,25 +180,36 @@ class Script:
         Raises:
             ConfigurationError: another version, an unknown step, or a step with wrong fields.
         """
-        if data.get("version") != VERSION:
-            raise ConfigurationError(f"script version {data.get('version')!r}: this release reads version {VERSION}")
+        if not isinstance(data, Mapping):
+            raise ConfigurationError(f"a script is an object with `version` and `steps`, not {type(data).__name__}")
+        version = data.get("version")
+        if type(version) is not int or version != VERSION:
+            raise ConfigurationError(f"script version {version!r}: this release reads version {VERSION}")
+        odd = sorted(str(name) for name in data if name not in {"version", "steps"})
+        if odd:
+            raise ConfigurationError(
+                f"a script of version {VERSION} has no member {odd[0]!r}: a newer release wrote it"
+            )
         steps = data.get("steps")
         if not isinstance(steps, list):
             raise ConfigurationError("a script needs a list of `steps`")
-        return cls(*(_load(step) for step in cast("list[object]", steps)))
+        return cls(*(_load(place, step) for place, step in enumerate(cast("list[object]", steps), 1)))
 
 
 def _check(steps: tuple[Step, ...]) -> None:
-    if not steps or not isinstance(steps[-1], ENDINGS):
+    if not steps or type(steps[-1]) not in ENDINGS:
         raise ConfigurationError("a script ends in one of End, Reset, Close, Stall, Garbage, Refuse: add one")
-    seen_head = False
+    seen_head = seen_trailers = False
     for place, step in enumerate(steps, 1):
         if type(step) not in _STEPS.values():
             raise ConfigurationError(f"step {place}: {step!r} is not a step of script version {VERSION}")
         if isinstance(step, ENDINGS) and place < len(steps):
             raise ConfigurationError(f"step {place}: {step!r} ends the script, but {len(steps) - place} more follow")
-        if isinstance(step, Head) and seen_head and place > 1:
+        if isinstance(step, Head) and seen_head:
             raise ConfigurationError(f"step {place}: a second Head; a script answers once")
+        if seen_trailers and isinstance(step, Chunk | Trailers | Throttle):
+            raise ConfigurationError(f"step {place}: {type(step).__name__} behind Trailers; the body is over there")
+        seen_trailers = seen_trailers or isinstance(step, Trailers)
         seen_head = seen_head or (isinstance(step, Head) and step.status >= 200)
         if isinstance(step, Chunk | Trailers | End) and not seen_head:
             raise ConfigurationError(f"step {place}: {type(step).__name__} needs a final Head (200 or above) before it")
@@ -183,15 +228,15 @@ def _dump_bytes(value: bytes) -> str:
     return base64.b64encode(value).decode("ascii")
 
 
-def _load_fields(value: list[list[str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, text) for name, text in value)
-
-
 def _dump_fields(value: tuple[tuple[str, str], ...]) -> list[list[str]]:
     return [[name, text] for name, text in value]
 
 
-_CODECS: dict[str, _Codec] = {"data": (_dump_bytes, _load_bytes), "headers": (_dump_fields, _load_fields)}
+def _as_is(value: Any) -> Any:
+    return value
+
+
+_CODECS: dict[str, _Codec] = {"data": (_dump_bytes, _load_bytes), "headers": (_dump_fields, _as_is)}
 
 
 def _dump(step: Step) -> dict[str, Any]:
@@ -200,15 +245,19 @@ def _dump(step: Step) -> dict[str, Any]:
     return {"step": type(step).__name__.lower(), **shown}
 
 
-def _load(data: object) -> Step:
+def _load(place: int, data: object) -> Step:
     entry = dict(cast("Mapping[str, Any]", data)) if isinstance(data, Mapping) else {}
     kind = _STEPS.get(str(entry.pop("step", None)))
     if kind is None:
-        raise ConfigurationError(f"{data!r} is not a step of script version {VERSION}; known: {', '.join(_STEPS)}")
+        raise ConfigurationError(
+            f"step {place}: {reprlib.repr(data)} is not a step of script version {VERSION}; known: {', '.join(_STEPS)}"
+        )
     try:
         return cast(
             "Step",
             kind(**{name: _CODECS[name][1](value) if name in _CODECS else value for name, value in entry.items()}),
         )
     except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"step {data!r} of script version {VERSION}: {error}") from error
+        raise ConfigurationError(
+            f"step {place}: {reprlib.repr(data)} is not a step of script version {VERSION}: {error}"
+        ) from error

@@ -7,17 +7,18 @@ URL: `parse` hands them out beside it, and authentication decides where they go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import quote, unquote
 
 import httpx
 
 from .exceptions import ConfigurationError
 from .redaction import redact_url
-from .typing import ParamTypes, Scalar
+from .typing import ParamTypes, ParamValue, Scalar
 
 DEFAULT_PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 
@@ -100,10 +101,11 @@ class URL:
             ConfigurationError: the reference is no http(s) URL.
         """
         try:
-            target = httpx.URL(str(self)).join(reference)
-        except (httpx.InvalidURL, ValueError, TypeError) as error:
-            raise ConfigurationError(f"cannot resolve {redact_url(reference)!r}: {error}") from error
-        return URL.parse(str(target))
+            target = str(httpx.URL(str(self)).join(reference))
+        except (httpx.InvalidURL, ValueError, TypeError):
+            # The parser's own words may quote a password that it took for a port.
+            raise ConfigurationError(f"{_shown(reference)!r} cannot be resolved: it is no URL") from None
+        return URL.parse(target)
 
     def __str__(self) -> str:
         fragment = f"#{self.fragment}" if self.fragment else ""
@@ -113,63 +115,116 @@ class URL:
         return f"URL({redact_url(str(self))!r})"
 
 
+_HOST = re.compile(r"[A-Za-z0-9._~-]+|[0-9a-f.]*:[0-9a-f:.]*(?:%25[A-Za-z0-9._~-]+)?")
+_AUTHORITY = re.compile(r"[^/?#]*//([^/?#]*)")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_RAW = str.maketrans({"\\": "%5C", "^": "%5E", "|": "%7C"})
+"""What the parser leaves raw in a target, although no URL may hold it (RFC 3986, appendix A)."""
+
+
 @lru_cache(maxsize=1024)
 def split_userinfo(text: str) -> tuple[URL, Userinfo | None]:
-    """Parse a URL, and give what stood before its @ beside it."""
+    """Parse a URL, and give what stood before its @ beside it.
+
+    Raises:
+        ConfigurationError: not an absolute http(s) URL, or one with characters that cannot be sent.
+    """
     try:
         url = httpx.URL(text)
         host = url.raw_host.decode("ascii")
-        target = url.raw_path.decode("ascii")
-    except (httpx.InvalidURL, ValueError, TypeError) as error:
-        raise ConfigurationError(f"not a URL that can be sent: {redact_url(str(text))!r} ({error})") from error
+        target = url.raw_path.decode("ascii").translate(_RAW)
+    except (httpx.InvalidURL, ValueError, TypeError):
+        # The parser's own words may quote a password that it took for a port.
+        raise ConfigurationError(
+            f"{_shown(text)!r} is no URL that can be sent: look for control characters, "
+            "a port that is no number, or a host name with characters of no name"
+        ) from None
     if url.scheme not in DEFAULT_PORTS or not host:
         raise ConfigurationError(
-            f"{redact_url(text)!r} is not an absolute http or https URL: give one, or set base_url on the client"
+            f"{_shown(text)!r} is not an absolute http or https URL: give one, or set base_url on the client"
         )
+    _check_authority(text, host, url.port)
     userinfo = Userinfo(unquote(url.username), unquote(url.password)) if url.userinfo else None
-    return URL(url.scheme, host, url.port or DEFAULT_PORTS[url.scheme], target, url.fragment), userinfo
+    port = DEFAULT_PORTS[url.scheme] if url.port is None else url.port
+    return URL(url.scheme, host, port, target, url.fragment), userinfo
+
+
+def _check_authority(text: str, host: str, port: int | None) -> None:
+    if port is not None and not 0 < port < 65536:
+        raise ConfigurationError(f"{_shown(text)!r}: port {port} does not exist; give 1 to 65535")
+    authority = _AUTHORITY.match(text)
+    # Browsers read a backslash as a slash, so that two readers would see two hosts.
+    if not _HOST.fullmatch(host) or (authority is not None and "\\" in authority[1]):
+        raise ConfigurationError(
+            f"{_shown(text)!r}: the host is no name and no address; letters, digits, '-', '.' and '_' can be sent"
+        )
+
+
+def _shown(text: object) -> str:
+    return redact_url(str(text))[:200]
 
 
 def join(base: str | None, reference: str) -> str:
-    """A call's URL: absolute as it is, else put behind the base URL, whose path prefix stays.
+    """A call's URL: absolute as it is, else put behind the base URL, whose path prefix and query stay.
 
     Raises:
         ConfigurationError: relative without a base URL, or `//host/path`, which would leave the base's host unseen.
     """
-    if "://" in reference.partition("?")[0].partition("#")[0]:
+    if _ABSOLUTE.match(reference):
         return reference
     if reference.startswith("//"):
-        raise ConfigurationError(f"{redact_url(reference)!r} names a host without a scheme: write http:// or https://")
+        raise ConfigurationError(f"{_shown(reference)!r} names a host without a scheme: write http:// or https://")
     if base is None:
-        raise ConfigurationError(f"{redact_url(reference)!r} is relative: give the client a base_url, or a whole URL")
-    stem, question, query = base.partition("#")[0].partition("?")
-    if not reference:
-        return base
-    if reference.startswith("?"):
-        return f"{stem}{reference}{'&' + query if query else ''}"
-    joined = f"{stem.rstrip('/')}/{reference.lstrip('/')}"
-    if not question or not query:
-        return joined
-    return f"{joined}{'&' if '?' in reference else '?'}{query}"
+        raise ConfigurationError(f"{_shown(reference)!r} is relative: give the client a base_url, or a whole URL")
+    stem, _, query = base.partition("#")[0].partition("?")
+    path, _, own = reference.partition("#")[0].partition("?")
+    if path:
+        stem = f"{stem.rstrip('/')}/{path.lstrip('/')}"
+    queries = "&".join(part for part in (own, query) if part)
+    return f"{stem}?{queries}" if queries else stem
 
 
 def encode_params(params: ParamTypes) -> str:
-    """A query string: True becomes `true`, None is dropped, lists repeat the name; UTF-8, space as %20."""
+    """A query string: True becomes `true`, None is dropped, lists repeat the name; UTF-8, space as %20.
+
+    Raises:
+        ConfigurationError: a value that cannot be sent; the message names the parameter.
+    """
     if isinstance(params, str):
-        return quote(params.removeprefix("?"), safe="!$&'()*+,;=:@/?%-._~")
+        return quoted(params.removeprefix("?"), safe="!$&'()*+,;=:@/?%-._~")
     pairs: list[str] = []
-    for name, value in params.items() if isinstance(params, Mapping) else params:
-        values: Sequence[Scalar] = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
-        pairs += [
-            f"{quote(str(name), safe='')}={quote(text, safe='')}"
-            for v in values
-            if (text := scalar(name, v)) is not None
-        ]
+    for name, value in _items(params):
+        values = value if isinstance(value, list | tuple) else [cast("Scalar", value)]
+        pairs += [f"{quoted(str(name))}={quoted(text)}" for v in values if (text := scalar(name, v)) is not None]
     return "&".join(pairs)
 
 
+def _items(params: Mapping[str, ParamValue] | Sequence[tuple[str, ParamValue]]) -> Iterable[tuple[str, ParamValue]]:
+    if isinstance(params, Mapping):
+        return params.items()
+    if isinstance(params, list | tuple) and all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in params):
+        return params
+    raise ConfigurationError(f"parameters of type {type(params).__name__}: give a dict, a list of pairs, or a str")
+
+
+def quoted(text: str, safe: str = "") -> str:
+    """Text percent-encoded as UTF-8.
+
+    Raises:
+        ConfigurationError: half a surrogate pair, which has no UTF-8.
+    """
+    try:
+        return quote(text, safe=safe)
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(f"{text[:80]!r} has half a surrogate pair and no UTF-8: repair the text") from error
+
+
 def scalar(name: str, value: Scalar) -> str | None:
-    """One value of a query or form, as text; None is left out."""
+    """One value of a query or form, as text; None is left out.
+
+    Raises:
+        ConfigurationError: a value that cannot be sent.
+    """
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):

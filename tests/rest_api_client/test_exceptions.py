@@ -107,7 +107,7 @@ def test_an_error_about_an_upload_travels() -> None:
 @pytest.mark.parametrize("kind", [RequestTimeout, ReadTimeout, PoolTimeout, DeadlineExceeded])
 def test_timeouts_are_builtin_timeouts(kind: type[APIError]) -> None:
     """Code that catches TimeoutError catches ours, and sees the message."""
-    with pytest.raises(TimeoutError, match="^slow$"):
+    with pytest.raises(TimeoutError, match=r"^slow$"):
         raise kind("slow")
 
 
