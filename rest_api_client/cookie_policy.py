@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from .cookies import CookieJar
 from .events import CredentialsWithheld
+from .forks import in_child
 from .models import Request, Response
 from .pipeline import Stage
 from .typing import Proceed
@@ -37,6 +38,10 @@ class ForeignJars:
 
     def __init__(self) -> None:
         self._jars: OrderedDict[Origin, CookieJar] = OrderedDict()
+        self._renew_lock()
+        in_child(self._renew_lock)
+
+    def _renew_lock(self) -> None:
         self._lock = threading.Lock()
 
     def find(self, origin: Origin) -> CookieJar | None:

@@ -25,6 +25,7 @@ from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from .exceptions import ConfigurationError
+from .forks import in_child
 from .http_dates import parse_cookie_date
 from .public_suffixes import is_public_suffix
 
@@ -92,7 +93,8 @@ class CookieJar:
 
     def __init__(self, *, public_suffix: Callable[[str], bool] = is_public_suffix) -> None:
         self._public_suffix = public_suffix
-        self._lock = threading.Lock()
+        self._renew_lock()
+        in_child(self._renew_lock)
         self._cookies: OrderedDict[_Key, Cookie] = OrderedDict()  # least recently used first
         self._domains: dict[str, OrderedDict[_Key, None]] = {}  # the same, by domain
         self._secure: dict[str, set[_Key]] = {}  # those that are Secure, by name
@@ -192,6 +194,9 @@ class CookieJar:
 
     def __repr__(self) -> str:
         return f"<CookieJar: {len(self)} cookies>"
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"public_suffix": self._public_suffix, "cookies": list(self)}

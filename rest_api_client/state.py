@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from .forks import in_child
+
 CommandT = TypeVar("CommandT")
 CommandT_contra = TypeVar("CommandT_contra", contravariant=True)
 
@@ -70,6 +72,7 @@ class MemoryState(Generic[CommandT]):
         self._max_keys = max_keys
         self._objects: OrderedDict[str, PureState[CommandT]] = OrderedDict()
         self._lock = threading.Lock()
+        in_child(self.forget)
 
     async def apply(self, key: str, command: CommandT) -> Decision:
         """Carry out a command at once."""
@@ -83,9 +86,13 @@ class MemoryState(Generic[CommandT]):
                 self._objects.move_to_end(key)
             return found.apply(command, self._now())
 
-    def renew_lock(self) -> None:
-        """After a fork: the lock may have been held by a thread that is not here any more."""
-        self._lock = threading.Lock()
+    def forget(self) -> None:
+        """Start afresh, with a fresh lock.
+
+        Each state does so in a forked child: a thread that is not here any more may have held the lock, and what such
+        threads were granted will never be given back here.
+        """
+        self._objects, self._lock = OrderedDict(), threading.Lock()
 
     def __getstate__(self) -> Any:
         raise TypeError("state does not travel: pickle the policy without it, and share a store between processes")

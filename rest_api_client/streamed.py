@@ -57,8 +57,8 @@ class _Unread:
         return self.response.attempts
 
     @property
-    def http_version(self) -> str:
-        """ "HTTP/1.1" or "HTTP/2"."""
+    def http_version(self) -> str | None:
+        """HTTP/1.1 or HTTP/2, or None where the engine does not tell."""
         return self.response.http_version
 
     async def _chunks(self) -> AsyncGenerator[bytes, None]:

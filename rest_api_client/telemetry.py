@@ -29,6 +29,7 @@ from .events import (
     Sink,
     fan_out,
 )
+from .forks import in_child
 from .models import Request, Response
 from .pipeline import Stage
 from .typing import Proceed
@@ -174,8 +175,12 @@ class MetricsCollector:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._renew_lock()
+        in_child(self._renew_lock)
         self.reset()
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def reset(self) -> None:
         """Forget everything counted so far."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
+from .forks import in_child
 from .runtime import Event, Runtime
 
 
@@ -35,6 +36,7 @@ class WaitingLines:
     def __init__(self) -> None:
         self._lines: dict[str, deque[Place]] = {}
         self._lock = threading.Lock()
+        in_child(self.forget)
 
     def enter(self, key: str, runtime: Runtime) -> tuple[Place, int]:
         """Take the last place of a line, and say how many stand before it. With none before it, it is the head."""
@@ -105,7 +107,7 @@ class WaitingLines:
             return len(self._lines.get(key, ()))
 
     def forget(self) -> None:
-        """After a fork: those who waited are not here any more, and one of them may have held the lock."""
+        """Start afresh, as all do in a forked child: those who waited are not here, and one may have held the lock."""
         self._lines, self._lock = {}, threading.Lock()
 
     def __reduce__(self) -> tuple[type[WaitingLines], tuple[()]]:
