@@ -52,7 +52,7 @@ def encode_body(
         parts = [*(field_part(name, value) for name, value in _fields(data)), *file_parts(files)]
         return MultipartBody(parts, separator), {"Content-Type": f"multipart/form-data; boundary={separator}"}
     if data is not None:
-        return BytesBody(_form(_checked_data(data))), {"Content-Type": FORM}
+        return BytesBody(encode_params(_checked_data(data)).encode("ascii")), {"Content-Type": FORM}
     return EMPTY, {}
 
 
@@ -77,20 +77,13 @@ def _refuse_two(**given: bool) -> None:
 
 
 def _checked_data(data: object) -> DataTypes:
-    if isinstance(data, str | bytes | bytearray) or not isinstance(data, Iterable):
-        raise ConfigurationError(
-            f"data={type(data).__name__}: give form fields as a dict or a list of pairs; a raw body goes to content="
-        )
+    pairs = isinstance(data, list | tuple) and all(
+        isinstance(pair, list | tuple) and len(cast("list[object]", pair)) == 2 for pair in cast("list[object]", data)
+    )
+    if not pairs and not isinstance(data, Mapping):
+        kind = type(data).__name__
+        raise ConfigurationError(f"data={kind}: give form fields as a dict or a list of pairs; a raw body is content=")
     return cast("DataTypes", data)
-
-
-def _form(data: DataTypes) -> bytes:
-    try:
-        return encode_params(data).encode("ascii")
-    except (ValueError, TypeError) as error:
-        if isinstance(error, ConfigurationError):
-            raise
-        raise ConfigurationError(f"data= cannot be written as form fields: {error}") from error
 
 
 def _fields(data: DataTypes | None) -> Iterator[tuple[str, str]]:
