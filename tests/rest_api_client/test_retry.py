@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from rest_api_client.engines.scripted import respond
 from rest_api_client.retry import ExponentialBackoff, RetryConfig
 
