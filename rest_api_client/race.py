@@ -43,13 +43,13 @@ class Race(Generic[T]):
         self._won = False
         self._error: BaseException = RuntimeError("the race was not run")
         self._fatal: BaseException | None = None
-        self.running = 0
+        self._running = 0
 
     def begin(self) -> int:
         """Count the next attempt as running and return its number."""
         with self._lock:
             self._begun += 1
-            self.running += 1
+            self._running += 1
             return self._begun - 1
 
     def succeed(self, result: T) -> None:
@@ -76,25 +76,26 @@ class Race(Generic[T]):
             self._end()
 
     def _end(self) -> None:
-        self.running -= 1
+        self._running -= 1
         if self._bell is not None:
             self._bell.set()
 
-    def listen(self, bell: _Bell) -> None:
-        """Have `bell` set when the next attempt ends."""
+    def listen(self, bell: _Bell) -> int:
+        """Have `bell` set when the next attempt ends; return how many are running."""
         with self._lock:
             self._bell = bell
+            return self._running
 
     def over(self) -> bool:
         """Say whether nothing that may still happen changes who won."""
-        exhausted = self._begun == len(self._due) and not self.running
+        exhausted = self._begun == len(self._due) and not self._running
         return self._won or self._fatal is not None or exhausted
 
     def pause(self, now: float) -> float | None:
         """Return the seconds until the next attempt is due: 0 when nothing is running, None if there is none."""
         if self._begun == len(self._due):
             return None
-        return max(0.0, self._due[self._begun] - now) if self.running else 0.0
+        return max(0.0, self._due[self._begun] - now) if self._running else 0.0
 
     def take_losers(self, *, all_lost: bool) -> list[T]:
         """Return the results that nobody gets; every result, the winner's too, if `all_lost`."""

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Spawned(Generic[T]):
-    """One spawned task. Whoever runs it calls `succeed` or `fail`; only the first call counts.
+    """One spawned task. Whoever runs it calls `succeed` or `fail`; a `fail` after that changes nothing.
 
     An error is kept for those who join. If nobody joins, nobody hears of it.
     """
@@ -30,8 +30,7 @@ class Spawned(Generic[T]):
     def succeed(self, result: T) -> None:
         """Keep the result and wake those who joined."""
         with self._lock:
-            if not self._done:
-                self._results.append(result)
+            self._results.append(result)
             self._finish()
 
     def fail(self, error: BaseException | None) -> None:

@@ -137,11 +137,10 @@ class SyncRuntime:
     def _end(self, race: Race[Any], aborts: list[Abort]) -> None:
         for abort in aborts:
             abort.abort()
-        while race.running:
+        bell = self.clock.flag()
+        while race.listen(bell):
+            bell.wait()
             bell = self.clock.flag()
-            race.listen(bell)
-            if race.running:
-                bell.wait()
 
     def spawn(self, function: Callable[..., Awaitable[T]], *args: Any) -> Spawned[T]:
         """Start `function` in a daemon thread of its own; see `Runtime.spawn`."""

@@ -343,10 +343,8 @@ class VirtualClock:
 
 def _is_foreign_worker() -> bool:
     """Say whether this thread works for `to_thread` of anyio or trio: only there may it ask for a cancellation."""
-    for name in ("anyio.from_thread", "trio.from_thread"):
-        module: Any = sys.modules.get(name)
-        if module is None:
-            continue
+    loaded: list[Any] = [sys.modules[name] for name in ("anyio.from_thread", "trio.from_thread") if name in sys.modules]
+    for module in loaded:
         try:
             module.check_cancelled()
         except RuntimeError:

@@ -19,6 +19,7 @@ from rest_api_client.runtime import (
     Abort,
     Aborted,
     SuspensionError,
+    Task,
     TaskCancelled,
     current_abort,
     iterate_sync,
@@ -579,12 +580,13 @@ def test_a_spawned_task_has_the_context_but_not_the_deadline(world: World[Virtua
 
     async def body() -> None:
         colour.set("green")
+        tasks: list[Task[tuple[str, float | None]]] = []
         with pytest.raises(TimeoutError):  # noqa: PT012 - as above
             async with runtime.fail_after(5):
-                task = runtime.spawn(work)
-                await task.join()
+                tasks.append(runtime.spawn(work))
+                await tasks[0].join()
         assert runtime.now() == 5
-        assert await task.join() == ("green", None)
+        assert await tasks[0].join() == ("green", None)
         assert runtime.now() == 50
 
     world.run(body)

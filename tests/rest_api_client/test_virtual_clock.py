@@ -6,7 +6,9 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -333,13 +335,41 @@ def test_a_blocking_sleep_in_a_loops_thread_is_not_cut_short(clock: VirtualClock
 
 def test_ctrl_c_ends_a_wait_and_leaves_the_clock_usable(clock: VirtualClock) -> None:
     """A thread that is interrupted while it waits counts as running again."""
+    interrupted, main = threading.Event(), threading.get_ident()
+
+    def is_parked() -> bool:
+        frame = sys._current_frames()[main]
+        return frame.f_code.co_name == "take_turn" and frame.f_lineno >= frame.f_code.co_firstlineno + 3
+
+    def interrupt() -> None:
+        while not is_parked():
+            time.sleep(0)
+        os.kill(os.getpid(), signal.SIGINT)
+        interrupted.wait()
+
     with clock:
-        clock.thread(os.kill, os.getpid(), signal.SIGINT)
+        clock.thread(interrupt)
         with pytest.raises(KeyboardInterrupt):
             clock.flag().wait(1000)
-        before = clock.monotonic()
+        assert clock.monotonic() == 0
+        interrupted.set()
         clock.sleep(5)
-    assert clock.monotonic() == before + 5
+    assert clock.monotonic() == 5
+
+
+def test_ctrl_c_that_comes_with_the_turn_counts_the_thread_once(clock: VirtualClock) -> None:
+    """An interrupt may meet a thread that was let go on at the same moment."""
+
+    class Interrupted:
+        def acquire(self) -> None:
+            raise KeyboardInterrupt
+
+    with clock:
+        waiter = clock.park(0, lambda: "a turn that comes at once")
+        waiter.gate = Interrupted()  # type: ignore[assignment]
+        with pytest.raises(KeyboardInterrupt):
+            clock.take_turn(waiter)
+        assert "1 running" in repr(clock)
 
 
 # ---------------------------------------------------------------------- joining
@@ -491,7 +521,10 @@ def test_other_threads_may_wait_while_a_worker_works(clock: VirtualClock) -> Non
         started.set()
         release.wait()
 
-    loop = clock.thread(clock.run_asyncio, anyio.to_thread.run_sync, work)
+    async def body() -> None:
+        await anyio.to_thread.run_sync(work)
+
+    loop = clock.thread(clock.run_asyncio, body)
     started.wait()
     other = threading.Thread(target=clock.sleep, args=(1,))
     other.start()
@@ -503,8 +536,6 @@ def test_other_threads_may_wait_while_a_worker_works(clock: VirtualClock) -> Non
 
 def test_workers_are_counted_without_sniffio(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """anyio does without sniffio where only asyncio is installed."""
-    import sys
-
     monkeypatch.setattr("anyio._core._eventloop.sniffio", None)
     monkeypatch.setitem(sys.modules, "sniffio", None)
 
@@ -518,8 +549,6 @@ def test_workers_are_counted_without_sniffio(clock: VirtualClock, monkeypatch: p
 
 def test_a_loop_does_without_anyio(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock does not import what the program has not imported."""
-    import sys
-
     for name in ("anyio", "anyio.from_thread", "trio.from_thread"):
         monkeypatch.delitem(sys.modules, name)
 
@@ -584,6 +613,8 @@ def test_a_thread_outside_the_clock_may_still_wake_somebody(clock: VirtualClock)
     """As long as the thread that made the clock runs outside it, an idle participant is no deadlock."""
     flag = clock.flag()
     thread = clock.thread(flag.wait)
+    while "0 running" not in repr(clock):
+        time.sleep(0)
     assert thread.is_alive()
     flag.set()
     assert thread.join() is True
