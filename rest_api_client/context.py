@@ -65,11 +65,11 @@ class Call:
         "deadline",
         "emit",
         "last",
+        "only",
         "options",
         "random",
         "runtime",
         "started",
-        "template",
     )
 
     def __init__(
@@ -86,6 +86,7 @@ class Call:
         self.options = options
         self.classify = classify
         self.emit = emit
+        self.only: frozenset[type[Event]] | None = None
         self.started = runtime.now()
         self.deadline: float | None = None
         self.attempts: list[Attempt] = []
@@ -165,8 +166,8 @@ class Context:
         self.again = request
 
     def tell(self, kind: type[Event], request: Request, **details: Any) -> None:
-        """Emit an event, if anybody listens."""
-        if self.emit is not None:
+        """Emit an event, if anybody listens to its kind (`Call.only`; None is all)."""
+        if self.emit is not None and (self.call.only is None or kind in self.call.only):
             endpoint = request.template or request.url.path
             self.emit(
                 kind(call_id=self.call.id, at=self.runtime.now(), method=request.method, endpoint=endpoint, **details)

@@ -32,6 +32,7 @@ from .events import (
 from .forks import in_child
 from .models import Request, Response
 from .pipeline import Stage
+from .redaction import redact_url
 from .typing import Proceed
 
 LOGGER = logging.getLogger("rest_api_client")
@@ -52,11 +53,12 @@ class Telemetry:
 
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
         """Hand on, and tell how the call began and ended."""
-        emit = self._emit_and_log if LOGGER.isEnabledFor(logging.WARNING) else self._emit
+        emit, only = self._audience()
         if emit is None:
             return await proceed(request, context)
         context.emit = context.call.emit = emit
-        context.tell(CallStarted, request, url=request.label.partition(" ")[2])
+        context.call.only = only
+        context.tell(CallStarted, request, url=redact_url(str(request.url)))
         if context.withheld:
             context.tell(CredentialsWithheld, request, origin=str(request.url.origin), names=context.withheld)
         try:
@@ -64,8 +66,16 @@ class Telemetry:
         except BaseException as error:
             _tell_end(request, context, error)
             raise
-        _tell_end(request, context, response)
+        if only is None or response.status_code >= 500:
+            _tell_end(request, context, response)
         return response
+
+    def _audience(self) -> tuple[Sink | None, frozenset[type[Event]] | None]:
+        """Who listens, and to what: everything, or, where only the log's warnings are wanted, just those."""
+        warns = LOGGER.isEnabledFor(logging.WARNING)
+        if self._emit is not None or LOGGER.isEnabledFor(logging.INFO):
+            return (self._emit_and_log if warns else self._emit), None
+        return (log_event, _WARNINGS) if warns else (None, None)
 
 
 def _tell_end(request: Request, context: Context, result: Response | BaseException) -> None:
@@ -75,7 +85,7 @@ def _tell_end(request: Request, context: Context, result: Response | BaseExcepti
     context.tell(
         CallEnded,
         request,
-        url=request.label.partition(" ")[2],
+        url=redact_url(str(request.url)),
         duration=call.runtime.now() - call.started,
         status_code=response.status_code if response is not None else None,
         error=type(result).__name__ if response is None else None,
@@ -157,6 +167,9 @@ _LOGGED: dict[type[Event], tuple[int, Callable[[Event], _Described]]] = {
     CircuitChanged: (logging.WARNING, _circuit_changed),
     CredentialsWithheld: (logging.WARNING, _withheld),
 }
+
+_WARNINGS: frozenset[type[Event]] = frozenset({CallEnded, CircuitChanged, CredentialsWithheld})
+"""What the log tells at its usual level: calls that failed, breakers that changed, credentials that stayed at home."""
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """Seconds: the bucket bounds that OpenTelemetry recommends for `http.client.request.duration`."""

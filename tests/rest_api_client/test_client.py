@@ -737,7 +737,7 @@ def test_uploads_tell_how_far_they_are(world: Any_World) -> None:
 
     async def body() -> None:
         async with any_client(world, engine=ScriptedTransport(respond(200))) as client:
-            await client.post("/", content=[b"abc", b"de"], progress=lambda done, total: seen.append((done, total)))
+            await client.post("/", content=lambda: [b"abc", b"de"], progress=lambda done, total: seen.append((done, total)))
 
     world.run(body)
     assert [done for done, _ in seen] == [3, 5]
