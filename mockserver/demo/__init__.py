@@ -14,18 +14,20 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from mockserver.demo import run
 from mockserver.demo.judge import Case, check_all
 from mockserver.demo.progress import Progress, progress, silent
 from mockserver.demo.records import Record
 from mockserver.demo.show import Screen, to_json, verdict
-from mockserver.demo.stage import Stage, read_journal, serve
+from mockserver.demo.stage import NotStartedError, Stage, read_journal, serve
+from rest_api_client.exceptions import ConfigurationError
 
 MOST_SECONDS = 20.0
 DEAD = ("2.5:1.3", "10:1.3:reset")
@@ -43,7 +45,8 @@ examples:
   rest-api-client demo --seed 7
       other users, and other requests that fail
 
-exit status: 0 when every check holds, 1 when one does not, 2 for a bad option, 130 when interrupted
+exit status: 0 when every check holds, 1 when one does not, 2 when it cannot
+begin, 130 or 143 when interrupted or terminated
 """
 
 
@@ -55,18 +58,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     workers = options.workers or quota + quota // 3
     if workers <= quota:
         parser.error(f"--workers {workers}: take more than {quota}, or no burst ever meets the limit of {quota}/s")
-    stage = Stage(users=options.users, quota=quota, errors=0.08, latency=(0.08, 0.16), dead=DEAD, seed=options.seed)
+    stage = Stage(users=options.users, quota=quota, errors=0.08, latency=(0.12, 0.18), dead=DEAD, seed=options.seed)
     try:
-        return _demo(stage, workers, options)
-    except KeyboardInterrupt:
+        with _terminable():
+            return _demo(stage, workers, options)
+    except (KeyboardInterrupt, Terminated) as error:
         sys.stderr.write("interrupted; the mock server is stopped\n")
-        return 130
+        return 143 if isinstance(error, Terminated) else 130
+    except (NotStartedError, ConfigurationError) as error:
+        sys.stderr.write(f"rest-api-client demo: {error}\n")
+        return 2
+
+
+class Terminated(BaseException):
+    """SIGTERM came. Nobody but `main` should stop it on its way, as with KeyboardInterrupt."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    # SIGTERM would end this process at once, and leave the mock server behind.
+    def stop(*_: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rest-api-client demo",
-        description="Fetches a few hundred users from a mock server that fails as real ones do, sync and async, and "
+        description="Fetches a few hundred users, sync and async, from a mock server that fails as real ones do, and\n"
         "proves from the server's own journal that nothing was lost and nothing was sent twice.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -101,6 +125,8 @@ def _demo(stage: Stage, workers: int, options: argparse.Namespace) -> int:
         nullcontext(silent) if options.json else progress(sys.stdout, plain=options.plain)
     )
     with serve(stage.options()) as url:
+        if not options.json:
+            screen.write(f"it is ready: while it runs, see {url}/__journal\n")
         with shown as tell:
             records = _run(url, stage.users, workers, options.engine, tell)
         seen = read_journal(url)

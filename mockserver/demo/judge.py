@@ -117,7 +117,8 @@ def nothing_lost(case: Case) -> Check:
             if not each.error and each.call not in done
         ]
     wanted = sum(len(record.work) for record in case.records)
-    return Check(name="nothing lost", figures=f"{wanted} calls, {wanted} wanted answers", against=tuple(against))
+    good = sum(not each.error for record in case.records for each in record.results)
+    return Check(name="nothing lost", figures=f"{good} good answers to {wanted} calls", against=tuple(against))
 
 
 def nothing_twice(case: Case) -> Check:

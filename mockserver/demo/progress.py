@@ -50,7 +50,8 @@ class Lines:
             now = time.monotonic()
             if now - self._last >= self._every or done == total:
                 self._last = now
-                self._out.write(f"{now - self._began:5.1f} s  {client:<5}  {done:>3} of {total}  {said(retries)}\n")
+                told = f"retries after {said(retries)}" if retries else "no retries"
+                self._out.write(f"{now - self._began:5.1f} s  {client:<5}  {done:>3} of {total}  {told}\n")
                 self._out.flush()
 
 
@@ -73,11 +74,11 @@ class Bars:
 def _live(console: Any) -> Any:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = ("{task.description:<5}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = ("{task.description:<5}", BarColumn(16), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, TextColumn("{task.fields[retries]}", style="yellow"), console=console)
 
 
 def said(retries: Counter[str]) -> str:
     """Retries by reason, in a few words."""
-    counts = ", ".join(f"{count} after {reason}" for reason, count in sorted(retries.items()))
-    return f"retries: {counts}" if counts else "no retries"
+    counts = (f"{count} x {reason.removeprefix('status ')}" for reason, count in sorted(retries.items()))
+    return ", ".join(counts)

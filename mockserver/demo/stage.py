@@ -53,12 +53,16 @@ class Stage:
         ]
 
 
+class NotStartedError(RuntimeError):
+    """The mock server did not get ready."""
+
+
 @contextmanager
 def serve(options: list[str]) -> Iterator[str]:
     """The URL of a mock server in a process of its own, which ends with the block, whatever happens in it.
 
     Raises:
-        RuntimeError: when it does not get ready; what it had to say stands on standard error.
+        NotStartedError: when it does not get ready; what it had to say stands on standard error.
     """
     command = [sys.executable, "-m", "mockserver", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  our own words
@@ -77,7 +81,7 @@ def _url(process: subprocess.Popen[str]) -> str:
     timer.cancel()
     if not line.startswith(READY):
         process.kill()
-        raise RuntimeError(
+        raise NotStartedError(
             f"the mock server did not start (exit status {process.wait()}): run `{' '.join(map(str, process.args))}`"  # type: ignore[arg-type]
         )
     return line.removeprefix(READY).strip()

@@ -3,7 +3,7 @@
 import dataclasses
 import io
 import json
-import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -19,10 +19,12 @@ from mockserver.demo.progress import Lines, progress, said
 from mockserver.demo.records import Attempt, Record, Result, Witness
 from mockserver.demo.run import Work, plan
 from mockserver.demo.show import align, arrivals, bar, offenders, percentile, rows, scale, to_json, verdict
-from mockserver.demo.stage import Seen, Stage, read_journal, serve
+from mockserver.demo.stage import NotStartedError, Seen, Stage, read_journal, serve
 from mockserver.journal import Entry
 from rest_api_client.events import AttemptEnded, CallEnded, CallStarted, RetryDecided
 from rest_api_client.models import Attempt as Attempted
+
+DEMO = [sys.executable, "-c", "import sys; from mockserver.demo import main; sys.exit(main())"]
 
 CHECKS = {
     "lost": judge.nothing_lost,
@@ -275,7 +277,7 @@ def test_offending_entries_are_cut_after_ten() -> None:
 
 def test_the_table_has_a_column_per_client(invented: Invented) -> None:
     """Requests, retries by reason, waiting, percentiles, the fullest window."""
-    table = {name: figure for name, figure in rows(invented.case())}
+    table = {line[0]: line[1] for line in rows(invented.case())}
     assert table["requests, as the server counted them"] == "6"
     assert table["  after status 503"] == "2"
     assert table["time spent waiting, all calls together"] == "2.5 s"
@@ -326,11 +328,11 @@ def test_progress_is_a_line_a_second_without_a_terminal() -> None:
     with progress(out, plain=False) as tell:
         tell("sync", 1, 2, Counter())
         tell("sync", 2, 2, Counter({"status 503": 3}))
-    assert out.getvalue().endswith("sync     2 of 2  retries: 3 after status 503\n")
+    assert out.getvalue().endswith("sync     2 of 2  retries after 3 x 503\n")
     assert out.getvalue().count("\n") == 1
     Lines(out, every=0)("async", 1, 2, Counter())
     assert out.getvalue().endswith("async    1 of 2  no retries\n")
-    assert said(Counter({"b": 1, "a": 2})) == "retries: 2 after a, 1 after b"
+    assert said(Counter({"status 429": 1, "read error": 2})) == "2 x read error, 1 x 429"
 
 
 def test_the_witness_takes_the_earliest_start_an_attempt_can_have_had() -> None:
@@ -390,7 +392,10 @@ def test_the_server_is_a_process_that_ends_with_the_block() -> None:
 
 def test_a_server_that_does_not_start_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
     """With the command to run for oneself; its own words are on standard error."""
-    with pytest.raises(RuntimeError, match=r"did not start \(exit status 2\): run .*--seed x"), serve(["--seed", "x"]):
+    with (
+        pytest.raises(NotStartedError, match=r"did not start \(exit status 2\): run .*--seed x"),
+        serve(["--seed", "x"]),
+    ):
         pass
     assert "invalid int value" in capfd.readouterr().err
 
@@ -423,12 +428,26 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         assert word in shown
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_server_does_not_outlive_an_interrupted_demo(number: signal.Signals, status: int) -> None:
+    """Whichever signal ends the demo, the port is closed when it has gone."""
+    with subprocess.Popen(
+        [*DEMO, "--users", "40"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        ready = next(line for line in running.stdout if line.startswith("it is ready: "))
+        url = ready.split()[-1].removesuffix("/__journal")
+        next(line for line in running.stdout if " of 41 " in line)
+        running.send_signal(number)
+        _, errors = running.communicate(timeout=30)
+    assert (running.returncode, errors.splitlines()[-1:]) == (status, ["interrupted; the mock server is stopped"])
+    with pytest.raises(OSError, match="refused"):
+        read_journal(url)
+
+
 def test_the_demo_holds_what_it_claims() -> None:
     """As a process, on real sockets, through 429s, 503s, latency and dead periods, with fewer users than usual."""
-    command = [sys.executable, "-c", "import sys; from mockserver.demo import main; sys.exit(main())"]
-    run = subprocess.run(
-        [*command, "--users", "80", "--json"], capture_output=True, text=True, timeout=60, check=False, env=os.environ
-    )
+    run = subprocess.run([*DEMO, "--users", "80", "--json"], capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     figures = json.loads(run.stdout)
     assert [check["name"] for check in figures["checks"] if not check["ok"]] == []
