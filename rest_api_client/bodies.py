@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import stat
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Protocol, TypeAlias, cast
 
@@ -79,7 +79,33 @@ class BytesBody:
 EMPTY = BytesBody(b"")
 
 
-class FileBody:
+class LostBody:
+    """What is left of a body that lives in one process alone, in a pickle or a deep copy of its request."""
+
+    replayable = False
+
+    def __init__(self, length: int | None) -> None:
+        self.length = length
+
+    def open(self) -> Chunks:
+        """Nothing that could be sent.
+
+        Raises:
+            ClosedError: always.
+        """
+        raise ClosedError("this body stayed in the process it was made in: give bytes or a Path to send it from here")
+
+
+class Local:
+    """A body that a pickle or a deep copy of its request does without: an error about an upload must travel."""
+
+    length: int | None
+
+    def __reduce__(self) -> tuple[type[LostBody], tuple[int | None]]:
+        return LostBody, (self.length,)
+
+
+class FileBody(Local):
     """A binary file from where it stands: rewound for each attempt if it can seek, else one-shot. Never closed here.
 
     What is sent ends where the file ended when the request was built, so that a file that grows meanwhile does not
@@ -87,14 +113,19 @@ class FileBody:
     """
 
     def __init__(self, file: IO[bytes]) -> None:
-        if isinstance(file, io.TextIOBase) or "b" not in str(getattr(file, "mode", "b")):
+        # By its encoding, not its mode: gzip says 1 there, members of archives say "r", and both give bytes.
+        if isinstance(file, io.TextIOBase) or getattr(file, "encoding", None) is not None:
             raise ConfigurationError(f"{file!r} is open as text: open it with mode 'rb'")
         self._file = file
         self._used = False
         try:
+            if not getattr(file, "readable", lambda: True)():
+                raise ConfigurationError(f"{file!r} is open for writing alone: open it with mode 'rb'")
             self.replayable = bool(getattr(file, "seekable", lambda: False)())
             self._start = file.tell() if self.replayable else 0
             self.length = self._measure()
+        except ConfigurationError:
+            raise
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"cannot read {file!r}: {error}") from error
 
@@ -165,21 +196,31 @@ def _read(file: IO[bytes], length: int | None) -> Iterator[bytes]:
         yield bytes(chunk)
 
 
-class FactoryBody:
-    """A body made anew for each attempt by a callable."""
+class FactoryBody(Local):
+    """A body made anew for each attempt by a callable; a file that it opens is closed once it was read."""
 
     replayable = True
 
     def __init__(self, make: Callable[[], Iterable[bytes] | AsyncIterable[bytes]], length: int | None = None) -> None:
         self._make = make
+        self._made: object = None
         self.length = length
 
     def open(self) -> Chunks:
-        """What the callable makes, now."""
-        return _iterate(self._make())
+        """What the callable makes, now.
+
+        Raises:
+            ClosedError: it gave the same iterator as before, which is used up.
+            ConfigurationError: it gave something that is no body.
+        """
+        made = self._make()
+        if made is self._made and isinstance(made, Iterator | AsyncIterator):
+            raise ClosedError("the callable gave the iterator that was sent already: have it make a new one each time")
+        self._made = made
+        return _iterate(made)
 
 
-class OneShotBody:
+class OneShotBody(Local):
     """An iterator that is gone once read; never sent twice."""
 
     replayable = False
@@ -198,7 +239,7 @@ class OneShotBody:
         return _iterate(source)
 
 
-class ProgressBody:
+class ProgressBody(Local):
     """A body that tells how much of it was handed to the engine; counts from 0 again for each attempt."""
 
     def __init__(self, body: Body, progress: Progress) -> None:
@@ -221,18 +262,62 @@ class ProgressBody:
 
     async def _acount(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         sent = 0
-        async for chunk in chunks:
-            yield chunk
-            sent += len(chunk)
-            self._progress(sent, self.length)
+        try:
+            async for chunk in chunks:
+                yield chunk
+                sent += len(chunk)
+                self._progress(sent, self.length)
+        finally:
+            await _aclose(chunks)
 
 
 def _iterate(source: object) -> Chunks:
     if isinstance(source, AsyncIterable):
-        return aiter(source)
-    if isinstance(source, Iterable) and not isinstance(source, str):
-        return iter((bytes(source),)) if isinstance(source, bytes | bytearray) else iter(source)
+        return _atake(cast("AsyncIterable[object]", source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return iter((bytes(source),))
+    if hasattr(source, "read"):
+        return _drain(cast("IO[bytes]", source))
+    if isinstance(source, Iterable) and not isinstance(source, str | Mapping):
+        return _take(cast("Iterable[object]", source))
     raise ConfigurationError(f"a body must be an iterable of bytes, got {type(source).__name__}")
+
+
+def _drain(file: IO[bytes]) -> Iterator[bytes]:
+    try:
+        yield from _read(file, None)
+    finally:
+        file.close()
+
+
+def _take(source: Iterable[object]) -> Iterator[bytes]:
+    for chunk in source:
+        if piece := _piece(chunk):
+            yield piece
+
+
+async def _atake(source: AsyncIterable[object]) -> AsyncIterator[bytes]:
+    chunks = aiter(source)
+    try:
+        async for chunk in chunks:
+            if piece := _piece(chunk):
+                yield piece
+    finally:
+        await _aclose(chunks)
+
+
+async def _aclose(chunks: object) -> None:
+    """End an async generator now: left to the garbage collector, its `finally` would run in no particular loop."""
+    close = getattr(chunks, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def _piece(chunk: object) -> bytes:
+    """One chunk; an empty one is left out by the caller, since on the wire it would end a chunked body."""
+    if not isinstance(chunk, bytes | bytearray | memoryview):
+        raise ConfigurationError(f"a chunk of the body is {type(chunk).__name__}: give bytes; text needs encode()")
+    return bytes(chunk)
 
 
 def _utf8(text: str) -> bytes:
@@ -254,14 +339,18 @@ def raw_body(content: ContentTypes) -> Body:
         return BytesBody(_utf8(content))
     if isinstance(content, Path):
         return PathBody(content)
+    if isinstance(content, AsyncIterable):
+        return OneShotBody(content)
     if hasattr(content, "read"):
         return FileBody(cast("IO[bytes]", content))
     if callable(content):
         return FactoryBody(content)
     if isinstance(content, list | tuple):
-        return FactoryBody(lambda: content)
-    if isinstance(content, Iterable | AsyncIterable):
-        return OneShotBody(cast("Iterable[bytes]", content))
+        return BytesBody(b"".join(_piece(chunk) for chunk in cast("Iterable[object]", content)))
+    if isinstance(content, Iterable) and not isinstance(content, Mapping):
+        return OneShotBody(content)
+    hint = "; a dict goes to json= or data=" if isinstance(content, Mapping) else ""
     raise ConfigurationError(
         f"content={type(content).__name__}: give bytes, str, a binary file, a Path, an iterable of bytes or a callable"
+        + hint
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import cast
 
 from .exceptions import ConfigurationError
 from .redaction import redact_headers
@@ -145,10 +146,10 @@ class Headers(MutableMapping[str, str]):
 
 def _pairs(fields: HeaderTypes) -> Iterable[tuple[str, str]]:
     if isinstance(fields, Mapping):
-        return fields.items()
-    pairs = list(fields) if isinstance(fields, Iterable) and not isinstance(fields, str | bytes) else [None]
-    if all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
-        return pairs
+        return cast("Mapping[str, str]", fields).items()
+    pairs: list[object] = list(fields) if isinstance(fields, Iterable) and not isinstance(fields, str) else [None]
+    if all(isinstance(pair, tuple | list) and len(cast("tuple[object, ...]", pair)) == 2 for pair in pairs):
+        return cast("list[tuple[str, str]]", pairs)
     raise ConfigurationError(f"headers of type {type(fields).__name__}: give a dict, or a list of (name, value) pairs")
 
 

@@ -37,7 +37,8 @@ def _check_data(data: object, step: str) -> None:
 
 
 def _fields(given: object, step: str) -> tuple[tuple[str, str], ...]:
-    pairs = list(given.items() if isinstance(given, Mapping) else given if isinstance(given, Iterable) else [None])
+    listed = given.items() if isinstance(given, Mapping) else given if isinstance(given, Iterable) else (None,)
+    pairs = [cast("tuple[object, ...]", pair) for pair in cast("Iterable[object]", listed)]
     for pair in pairs:
         if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(x, str | int) for x in pair):
             raise ConfigurationError(f"{step}(headers=...): give (name, value) pairs of text, not {pair!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from contextlib import suppress
 from enum import IntEnum, StrEnum
 from typing import Any
 from urllib.parse import parse_qsl
@@ -168,10 +169,8 @@ def test_joining_keeps_the_base(base: str | None, reference: str, joined: str) -
 def test_a_relative_url_never_leaves_the_base(reference: str) -> None:
     """Whatever is put behind a base goes to the base's own origin."""
     base = "https://api.test/v1"
-    try:
+    with suppress(ConfigurationError):
         assert URL.parse(join(base, reference)).origin == URL.parse(base).origin
-    except ConfigurationError:
-        pass
 
 
 @pytest.mark.parametrize("reference", ["//evil.test/x", "///x", "//"])
@@ -286,10 +285,8 @@ def test_parsing_is_linear() -> None:
         "http://h/?" + "%" * 60_000,
         "http:" + "/" * 60_000,
     ):
-        try:
+        with suppress(ConfigurationError):
             URL.parse(text)
-        except ConfigurationError:
-            pass
     assert time.process_time() - began < 5
 
 
