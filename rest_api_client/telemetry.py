@@ -36,6 +36,7 @@ from .redaction import redact_url
 from .typing import Proceed
 
 LOGGER = logging.getLogger("rest_api_client")
+CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _tell_end(request: Request, context: Context, result: Response | BaseExcepti
         duration=call.runtime.now() - call.started,
         status_code=response.status_code if response is not None else None,
         error=type(result).__name__ if response is None else None,
-        reason="cancelled" if interrupted else context.classify(request, result).reason,
+        reason=CANCELLED if interrupted else context.classify(request, result).reason,
         attempts=len(call.attempts),
     )
 
@@ -100,7 +101,7 @@ def log_event(event: Event) -> None:
     if described is None:
         return
     level, describe = described
-    if isinstance(event, CallEnded) and (event.error or (event.status_code or 0) >= 500):
+    if isinstance(event, CallEnded) and event.reason != CANCELLED and (event.error or (event.status_code or 0) >= 500):
         level = logging.WARNING
     if LOGGER.isEnabledFor(level):
         text, fields = describe(event)
