@@ -198,14 +198,13 @@ def _margins(entries: Iterable[Entry]) -> Iterator[tuple[float, Entry]]:
 
 def limit_kept(case: Case) -> Check:
     """A client is refused only for what it began before it had learned the limit."""
-    against = [
-        f"{side.record.client}: {say(entry)}: 429 although the limit was known"
+    late = {side.record.client: [each for each in side.informed if each.status == 429] for side in case.sides}
+    against = [f"{client}: {say(each)}: 429 although the limit was known" for client in late for each in late[client]]
+    early = (
+        f"{side.record.client} {sum(each.status == 429 for each in side.entries) - len(late[side.record.client])}"
         for side in case.sides
-        for entry in side.informed
-        if entry.status == 429
-    ]
-    refused = {side.record.client: sum(entry.status == 429 for entry in side.entries) for side in case.sides}
-    figures = "429 before: " + ", ".join(f"{client} {count}" for client, count in refused.items())
+    )
+    figures = f"{', '.join(early)} before, {len(against)} after"
     unlearned = [
         f"{side.record.client}: no answer told the limit" for side in case.sides if side.learned == float("inf")
     ]

@@ -56,7 +56,8 @@ class Work:
     wanted: dict[str, Any]
 
     def __str__(self) -> str:
-        return f"{self.method} {self.url} {self.wanted}"
+        values = self.options.get("path_params", {})
+        return f"{self.method} {self.url.format_map(values)}" if values else f"{self.method} {self.url} {self.wanted}"
 
     def fault(self, data: object) -> str | None:
         """What is wrong with an answer's data, or None."""
