@@ -1,0 +1,334 @@
+"""On the wire: what may be sent twice is, and what may not never is."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rest_api_client import (
+    ConfigurationError,
+    ConnectError,
+    ReadError,
+    ReadTimeout,
+    RedirectError,
+    RemoteProtocolError,
+    ServerError,
+    Timeouts,
+    TransportError,
+)
+from rest_api_client.events import RetryDecided
+from tests.rest_api_client.cells import Cell, every_cell, quick
+from tests.wire import Connection, Handler, Received, Server, each, ok
+
+SHORT = Timeouts(read=0.15)
+
+silence_fin_rst = pytest.mark.parametrize(
+    ("end", "kind"),
+    [(Connection.silence, ReadTimeout), (Connection.finish, RemoteProtocolError), (Connection.reset, ReadError)],
+    ids=["silence", "FIN", "RST"],
+)
+
+
+def failing(times: int, end: Callable[[Connection], None]) -> Handler:
+    """The first requests are read whole and end badly; those after them are answered."""
+    left = [end] * times
+
+    def answer(connection: Connection, request: Received) -> None:
+        (left.pop() if left else lambda connection: connection.answer(200, b"ok"))(connection)
+
+    return each(answer)
+
+
+@every_cell
+@silence_fin_rst
+def test_a_post_read_whole_is_received_once(
+    cell: Cell, end: Callable[[Connection], None], kind: type[TransportError]
+) -> None:
+    """T6: the server may have acted on it, so the error stands, says so, and names what happened."""
+
+    async def body() -> None:
+        async with cell.client(base_url=server.url, timeout=SHORT) as client:
+            with pytest.raises(kind) as caught:
+                await client.post("/orders", json={"n": 1})
+        assert type(caught.value) is kind
+        assert caught.value.processed == "unknown"
+        assert [attempt.decision for attempt in caught.value.attempts] == ["not safe to resend"]
+
+    with Server(failing(1, end)) as server:
+        cell.run(body)
+    assert [(request.method, request.body) for request in server.requests] == [("POST", b'{"n":1}')]
+    assert all(connection.stray == b"" for connection in server.connections)
+
+
+@every_cell
+@silence_fin_rst
+def test_a_post_with_an_idempotency_key_is_repeated_with_that_key(
+    cell: Cell, end: Callable[[Connection], None], kind: type[TransportError]
+) -> None:
+    """T21: one key for all attempts of a call, another for the next call."""
+
+    async def body() -> None:
+        async with cell.client(base_url=server.url, timeout=SHORT) as client:
+            response = await client.post("/orders", json={"n": 1}, idempotency_key=True)
+            assert [attempt.error for attempt in response.attempts] == [kind.__name__, None]
+            await client.post("/orders", json={"n": 1}, idempotency_key=True)
+
+    with Server(failing(1, end)) as server:
+        cell.run(body)
+    keys = [request.headers["idempotency-key"] for request in server.requests]
+    assert len(keys) == 3
+    assert keys[0] == keys[1] != keys[2]
+    assert {request.body for request in server.requests} == {b'{"n":1}'}
+
+
+@every_cell
+@silence_fin_rst
+def test_a_get_is_repeated(cell: Cell, end: Callable[[Connection], None], kind: type[TransportError]) -> None:
+    """An idempotent request is sent until it is answered."""
+
+    async def body() -> None:
+        async with cell.client(base_url=server.url, timeout=SHORT, retry=quick(3)) as client:
+            response = await client.get("/")
+        assert response.content == b"ok"
+        assert [attempt.error for attempt in response.attempts] == [kind.__name__, kind.__name__, None]
+
+    with Server(failing(2, end)) as server:
+        cell.run(body)
+    assert len(server.requests) == 3
+
+
+@every_cell
+def test_a_post_that_was_refused_is_sent_once_somebody_listens(cell: Cell) -> None:
+    """No connection, no request: that is proved on every engine, and so the POST is tried again."""
+
+    def listen(event: object) -> None:
+        if isinstance(event, RetryDecided) and event.decision == "retry":
+            server.listen()
+
+    async def body() -> None:
+        async with cell.client(base_url=server.url, events=[listen]) as client:
+            response = await client.post("/orders", json={"n": 1})
+        assert [attempt.error for attempt in response.attempts] == ["ConnectError", None]
+
+    with Server(listening=False) as server:
+        cell.run(body)
+    assert [request.body for request in server.requests] == [b'{"n":1}']
+
+
+@every_cell
+def test_a_post_that_is_always_refused_says_that_it_was_not_processed(cell: Cell) -> None:
+    """All attempts are used up, and the last error says what is proved."""
+
+    async def body() -> None:
+        async with cell.client(base_url=server.url) as client:
+            with pytest.raises(ConnectError) as caught:
+                await client.post("/orders", json={"n": 1})
+        assert caught.value.processed == "no"
+        assert len(caught.value.attempts) == 3
+
+    with Server(listening=False) as server:
+        cell.run(body)
+
+
+# A connection that was kept alive and then is not (T18) ----------------------------------------------------------
+
+
+def stale(end: Callable[[Connection], None]) -> Handler:
+    """The first connection serves one request, and ends when the next one's first byte arrives."""
+
+    def handle(connection: Connection) -> None:
+        if connection.number > 0:
+            return each(ok)(connection)
+        connection.read()
+        connection.answer(200, b"first")
+        if connection.first_byte():
+            end(connection)
+        return None
+
+    return handle
+
+
+def read_and_finish(connection: Connection) -> None:
+    """Take the request and close in order."""
+    connection.read()
+    connection.finish()
+
+
+stale_ends = pytest.mark.parametrize("end", [read_and_finish, Connection.reset], ids=["FIN", "RST"])
+
+
+@every_cell
+@stale_ends
+def test_a_get_survives_a_stale_connection(cell: Cell, end: Callable[[Connection], None]) -> None:
+    """T18: the kept connection dies under the request; the retry takes a new one."""
+
+    async def body() -> None:
+        async with cell.client(base_url=server.url) as client:
+            assert (await client.get("/1")).content == b"first"
+            response = await client.get("/2")
+        assert response.content == b"ok"
+        assert len(response.attempts) == 2
+
+    with Server(stale(end)) as server:
+        cell.run(body)
+    assert server.accepted == 2
+
+
+@every_cell
+@stale_ends
+def test_a_post_on_a_stale_connection_is_not_sent_twice(cell: Cell, end: Callable[[Connection], None]) -> None:
+    """T18: its bytes left, so nobody can know: the error stands."""
+
+    async def body() -> None:
+        async with cell.client(base_url=server.url) as client:
+            await client.get("/1")
+            with pytest.raises(TransportError) as caught:
+                await client.post("/orders", json={"n": 1})
+        assert caught.value.processed == "unknown"
+
+    with Server(stale(end)) as server:
+        cell.run(body)
+    assert server.accepted == 1
+    assert sum(request.method == "POST" for request in server.requests) <= 1
+
+
+@every_cell
+def test_a_post_does_not_go_out_on_a_connection_that_was_closed_meanwhile(cell: Cell) -> None:
+    """A FIN that came while the connection lay idle is seen before a byte is sent on it."""
+
+    def handle(connection: Connection) -> None:
+        request = connection.read()
+        assert request is not None
+        connection.answer(200, b"bye")
+        connection.finish()
+
+    async def body() -> None:
+        async with cell.client(base_url=server.url) as client:
+            for n in range(5):
+                assert (await client.post("/orders", json={"n": n})).content == b"bye"
+                assert server.connections[n].finished.wait(5)
+
+    with Server(handle) as server:
+        cell.run(body)
+    assert [request.body for request in server.requests] == [b'{"n":%d}' % n for n in range(5)]
+
+
+# Bodies (T2) -----------------------------------------------------------------------------------------------------
+
+PARTS = [b"one ", b"two " * 20_000, b"three"]
+WHOLE = b"".join(PARTS)
+
+
+def unavailable(times: int) -> Handler:
+    """503 so many times, then 200."""
+    left = [503] * times
+
+    def answer(connection: Connection, request: Received) -> None:
+        connection.answer(left.pop() if left else 200)
+
+    return each(answer)
+
+
+def a_file_in_its_middle() -> io.BytesIO:
+    """A file that does not stand at its beginning."""
+    file = io.BytesIO(b"skipped" + WHOLE)
+    file.seek(7)
+    return file
+
+
+async def an_async_source() -> AsyncIterator[bytes]:
+    """The parts, for a loop."""
+    for part in PARTS:
+        yield part
+
+
+def a_source() -> Iterator[bytes]:
+    """The parts, once."""
+    yield from PARTS
+
+
+REPLAYABLE: dict[str, Callable[[], Any]] = {
+    "bytes": lambda: WHOLE,
+    "file": a_file_in_its_middle,
+    "factory": lambda: a_source,
+    "list": lambda: PARTS,
+}
+
+
+@every_cell
+@pytest.mark.parametrize("content", REPLAYABLE.values(), ids=REPLAYABLE)
+def test_a_body_that_can_be_made_again_is_the_same_each_time(cell: Cell, content: Callable[[], Any]) -> None:
+    """T2: files are rewound to where they stood, factories asked again; the server sees identical bytes."""
+
+    async def body() -> None:
+        async with cell.client(base_url=server.url) as client:
+            assert (await client.put("/file", content=content())).status_code == 200
+
+    with Server(unavailable(2)) as server:
+        cell.run(body)
+    assert [request.body == WHOLE for request in server.requests] == [True] * 3
+
+
+@every_cell
+def test_a_path_is_opened_anew_for_each_attempt(cell: Cell, tmp_path: Path) -> None:
+    """T2: the same for a file by its path."""
+    path = tmp_path / "body"
+    path.write_bytes(WHOLE)
+
+    async def body() -> None:
+        async with cell.client(base_url=server.url) as client:
+            await client.put("/file", content=path)
+
+    with Server(unavailable(2)) as server:
+        cell.run(body)
+    assert [request.body == WHOLE for request in server.requests] == [True] * 3
+
+
+@every_cell
+def test_a_generator_is_sent_once_and_the_real_answer_stands(cell: Cell) -> None:
+    """T2: a body that is used up is never sent again, not even empty; the 503 is what the caller gets."""
+
+    async def body() -> None:
+        async with cell.client(base_url=server.url) as client:
+            with pytest.raises(ServerError) as caught:
+                await client.put("/file", content=a_source())
+        assert [attempt.decision for attempt in caught.value.attempts] == ["not safe to resend"]
+
+    with Server(unavailable(2)) as server:
+        cell.run(body)
+    assert [request.body == WHOLE for request in server.requests] == [True]
+
+
+@every_cell
+def test_an_async_generator_is_sent_once_or_refused(cell: Cell) -> None:
+    """T2: the same for a loop's bodies; a thread cannot read them and says so before anything is sent."""
+
+    async def body() -> None:
+        async with cell.client(base_url=server.url) as client:
+            with pytest.raises(ConfigurationError if cell.face == "sync" else ServerError):
+                await client.put("/file", content=an_async_source())
+
+    with Server(unavailable(2)) as server:
+        cell.run(body)
+    assert [request.body == WHOLE for request in server.requests] == [True] * (cell.face == "async")
+
+
+@every_cell
+def test_a_generator_does_not_follow_a_redirect_that_wants_it_again(cell: Cell) -> None:
+    """T2: 307 asks for the body again, and there is none."""
+
+    def answer(connection: Connection, request: Received) -> None:
+        connection.answer(307, location="/there")
+
+    async def body() -> None:
+        async with cell.client(base_url=server.url) as client:
+            with pytest.raises(RedirectError):
+                await client.post("/here", content=a_source())
+
+    with Server(each(answer)) as server:
+        cell.run(body)
+    assert [request.target for request in server.requests] == ["/here"]
