@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from os import PathLike
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from .async_runtime import AsyncRuntime
 from .client_core import ClientCore
@@ -27,6 +27,9 @@ from .options import RequestOptions
 from .streamed import AsyncStreamedResponse
 from .surface import Surface
 from .typing import Progress
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class AsyncAPIClient(Surface):
@@ -128,6 +131,16 @@ class AsyncAPIClient(Surface):
         async with self.stream("GET", url, **options) as response:
             await save(response.response, path, on_progress)
             return response.response
+
+    def as_httpx_transport(self) -> httpx.AsyncBaseTransport:
+        """This client's breaker, limiter, retries, credentials and engine, to mount under any `httpx.AsyncClient`.
+
+        What httpx does itself stays httpx's: redirects, cookies, decoding, what a status means. Our errors leave as
+        httpx's, with ours as their cause. This client's credentials go only to the origin of its `base_url` and to
+        `allow_origins`; without those, nowhere. Closing it leaves this client open.
+        """
+        mounted: httpx.AsyncBaseTransport = self._core.mounted()
+        return mounted
 
     # Hooks -------------------------------------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ class RequestBuilder:
         user_agent: str | None,
     ) -> None:
         self._base_url = base_url
-        self._home = _origins(base_url, allow_origins)
+        self.home = _origins(base_url, allow_origins)
         self.base_userinfo = split_userinfo(base_url)[1] if base_url is not None else None
         self._serializer = serializer
         self._random = random
@@ -77,7 +77,7 @@ class RequestBuilder:
             ConfigurationError: anything in the options that cannot be sent.
         """
         template, target, userinfo = self._locate(url, options.get("path_params"))
-        home = self._home or frozenset({target.origin})
+        home = self.home or frozenset({target.origin})
         withheld: tuple[str, ...] = ()
         if target.origin not in home:
             headers, left_headers = withhold_headers(headers)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from .client_core import ClientCore
 from .config import APIConfig
@@ -28,6 +28,9 @@ from .streamed import StreamedResponse
 from .surface import Surface
 from .sync_runtime import SyncRuntime
 from .typing import Progress
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class APIClient(Surface):
@@ -126,6 +129,16 @@ class APIClient(Surface):
         with self.stream("GET", url, **options) as response:
             self._runtime.run(save(response.response, path, on_progress))
             return response.response
+
+    def as_httpx_transport(self) -> httpx.BaseTransport:
+        """This client's breaker, limiter, retries, credentials and engine, to mount under any `httpx.Client`.
+
+        What httpx does itself stays httpx's: redirects, cookies, decoding, what a status means. Our errors leave as
+        httpx's, with ours as their cause. This client's credentials go only to the origin of its `base_url` and to
+        `allow_origins`; without those, nowhere. Closing it leaves this client open.
+        """
+        mounted: httpx.BaseTransport = self._core.mounted()
+        return mounted
 
     # Hooks -------------------------------------------------------------------------------------------------------
 

@@ -193,6 +193,21 @@ class ClientCore:
             changes["stream"] = True
         return replace(self._defaults, **changes) if changes else self._defaults
 
+    def mounted(self) -> Any:
+        """The chain as a transport of httpx."""
+        from .engines.mount import as_httpx_transport  # only those who mount need it
+
+        return as_httpx_transport(
+            self.pipeline.policies,
+            self.transport,
+            self.runtime,
+            face=self.which,
+            random=self.random,
+            options=self._defaults,
+            home=self.builder.home,
+            classify=self.config.classify,
+        )
+
     async def aclose(self) -> None:
         """Close the connections, unless another client owns them. Idempotent."""
         if not self.closed:

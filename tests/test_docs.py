@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine_table import table
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -33,7 +35,12 @@ def test_the_code_blocks_of_a_page_run_one_after_the_other(page: Path, tmp_path:
     script = tmp_path / f"{page.stem}.py"
     script.write_text(program(page))
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-W", "error", str(script)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, f"{page.name}:\n{done.stderr}"
 
@@ -45,3 +52,8 @@ def test_the_links_and_commands_of_a_page_lead_somewhere(page: Path) -> None:
     targets = (ROOT / "Makefile").read_text()
     assert [link for link in LINK.findall(text) if not (page.parent / link).exists()] == []
     assert [name for name in COMMAND.findall(text) if f"\n{name}:" not in targets] == []
+
+
+def test_the_table_of_engines_is_what_the_engines_say() -> None:
+    """docs/engines.md shows the capabilities that `python -m tests.engine_table` prints."""
+    assert table() in (ROOT / "docs" / "engines.md").read_text()
