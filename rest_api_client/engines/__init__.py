@@ -22,8 +22,8 @@ _SERVES = {"sync": {Capability.SYNC}, "async": {Capability.ASYNCIO, Capability.T
 def open_engine(engine: Any, *, face: Face, options: ConnectionOptions, clock: Clock = SYSTEM) -> Transport:
     """The engine of that name, made for these options.
 
-    A `Transport` is given back as it is, with whatever options it was made with; a transport of httpx or httpx2 comes in
-    an adapter, and the options are its maker's affair as well.
+    A `Transport` is given back as it is, with whatever options it was made with; a transport of httpx or httpx2 comes
+    in an adapter, and the options are its maker's affair as well.
 
     Raises:
         ConfigurationError: no such engine, its package is not installed, or an option that it cannot work with.

@@ -16,7 +16,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from rest_api_client.connection import ConnectionOptions
-from rest_api_client.engines.network import Line
+from rest_api_client.engines.line import Line
 from rest_api_client.exceptions import PoolTimeout
 from rest_api_client.runtime import Event
 from rest_api_client.urls import Origin
@@ -60,7 +60,7 @@ class Gate:
     inside: int = 0
     _each: Counter[Origin] = field(default_factory=Counter)
     _queue: deque[_Waiter] = field(default_factory=deque)
-    # Reentrant: the garbage collector may end an abandoned call, which gives its permit back, in the midst of these lines.
+    # Reentrant: the collector may end an abandoned call, which gives its permit back, in the midst of these lines.
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod

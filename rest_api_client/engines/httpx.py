@@ -1,10 +1,10 @@
 """The httpx and httpx2 engines: one adapter for both, sync and async.
 
 Each connection is a lane: an httpx transport whose httpcore pool holds that one connection, made on our network
-backend. A lane serves one exchange at a time, and idle lanes wait in a stock, by origin and TLS identity. So an exchange
-that ends badly (cancelled in whatever step, aborted, out of time) takes its lane with it, whatever state httpcore's pool
-was left in, and nobody else's connection suffers; it also spares httpcore's scan over all connections per request.
-How many lanes are on the wire is the gate's business.
+backend. A lane serves one exchange at a time, and idle lanes wait in a stock, by origin and TLS identity. So an
+exchange that ends badly (cancelled in whatever step, aborted, out of time) takes its lane with it, whatever state
+httpcore's pool was left in, and nobody else's connection suffers; it also spares httpcore's scan over all connections
+for every request. How many lanes are on the wire is the gate's business.
 
 Lanes are still `httpx.HTTPTransport`s, so that what patches httpx there keeps working.
 """
@@ -16,18 +16,19 @@ import os
 import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NoReturn
 
 from rest_api_client.async_runtime import AsyncRuntime
 from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines.errors import translate
 from rest_api_client.engines.gate import Gate, Permit
-from rest_api_client.engines.lanes import AsyncLibrary, Content, Library, SyncLibrary
-from rest_api_client.engines.network import Line, LoopWaits, ThreadWaits, Waits, on_line
+from rest_api_client.engines.lanes import AsyncLibrary, Library, SyncLibrary
+from rest_api_client.engines.line import Line, on_line
 from rest_api_client.engines.proxies import Proxies
 from rest_api_client.engines.stock import Lane, LaneKey, Stock
 from rest_api_client.engines.tls import Trust
+from rest_api_client.engines.waits import LoopWaits, ThreadWaits, Waits
 from rest_api_client.exceptions import (
     APIError,
     ClosedError,
@@ -59,7 +60,7 @@ class _Engine:
             raise ConfigurationError("http2=True needs an extra: pip install 'rest-api-client-kit[http2]'")
         self.name: str = flavour
         self._options = options
-        self._library = library
+        self.library = library
         self._waits = waits
         self._runtime = runtime
         self._trust = Trust(options)
@@ -95,15 +96,15 @@ class _Engine:
         if lane.backend.wire is not None:
             exchange.peer = lane.backend.wire.peer
             line.hold(lane.backend.wire.shut_down)
-        content = self._library.content(request.body)
-        asked = self._library.request(request, content, proxied=lane.key.proxy is not None)
+        content = self.library.content(request.body)
+        asked = self.library.request(request, content, proxied=lane.key.proxy is not None)
         try:
             with on_line(line):
-                answer = await self._library.call(lane.transport, asked)
+                answer = await self.library.call(lane.transport, asked)
         except Exception as error:
             if error is content.failure:
                 raise
-            raise hold.translate(error) from error
+            hold.reraise(error)
         finally:
             await content.aclose()
         return hold.answer(answer)
@@ -118,7 +119,7 @@ class _Engine:
             self._stock.make_room(self._gate.inside)
             context = self._trust.context(at_home=request.at_home) if https else None
             proxy_context = self._trust.context(at_home=False) if key.proxy and key.proxy.scheme == "https" else None
-            lane = self._library.lane(key, home, self._waits, self._options, context, proxy_context)
+            lane = self.library.lane(key, home, self._waits, self._options, context, proxy_context)
         self._busy.add(lane)
         return lane
 
@@ -218,7 +219,7 @@ class _Hold:
         return Response(
             answer.status_code,
             headers=Headers.received(answer.headers.raw),
-            stream=_Body(self, answer.stream, self._engine._library),
+            stream=_Body(self, answer.stream, self._engine.library),
             reason=extensions.get("reason_phrase", b"").decode("latin-1"),
             http_version=exchange.http_version,
         )
@@ -241,12 +242,18 @@ class _Hold:
         self._engine.free(self.lane, keep=keep)
         self._permit.give_back()
 
-    def translate(self, error: Exception) -> APIError:
-        """The error of our tree for whatever came out of httpx, or out of our streams below it."""
+    def reraise(self, error: Exception) -> NoReturn:
+        """Raise the error of our tree for whatever came out of httpx, or out of our streams below it."""
+        ours = self._translate(error)
+        if ours is not error:
+            raise ours from error
+        raise error from error.__cause__ or error.__context__  # httpcore passes it on with `from None`
+
+    def _translate(self, error: Exception) -> APIError:
         exchange, proxy = self.line.exchange, self.lane.key.proxy
         if _refused(error):
             exchange.refused = True
-        ours = translate(error, exchange)
+        ours = error if isinstance(error, APIError) else translate(error, exchange)
         if proxy is None or exchange.phase not in {"queued", "connect"}:
             return ours
         if isinstance(ours, RequestTimeout) or exchange.aborted or not isinstance(ours, TransportError):
@@ -292,8 +299,8 @@ class _Body:
         except BaseException as error:
             self._closed = True
             self._hold.drop()
-            if isinstance(error, Exception) and not isinstance(error, APIError):
-                raise self._hold.translate(error) from error
+            if isinstance(error, Exception):
+                self._hold.reraise(error)
             raise
         if chunk is None:
             raise StopAsyncIteration

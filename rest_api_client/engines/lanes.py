@@ -9,13 +9,14 @@ import importlib
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from rest_api_client.bodies import Body, Chunks
 from rest_api_client.connection import ConnectionOptions
-from rest_api_client.engines.network import Backend, SyncBackend, Waits
+from rest_api_client.engines.network import Backend, SyncBackend
 from rest_api_client.engines.proxies import Proxy
 from rest_api_client.engines.stock import Lane, LaneKey
+from rest_api_client.engines.waits import Waits
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.models import Request
 
@@ -316,7 +317,7 @@ class _AsyncContent(_OpenBody):
 
 
 class _Chunks:
-    """The body's chunks, checked; what the user's iterator raises is remembered as theirs."""
+    """The body's chunks; what the user's iterator raises is remembered as theirs."""
 
     def __init__(self, content: _OpenBody, chunks: Chunks) -> None:
         self._content = content
@@ -330,7 +331,7 @@ class _Chunks:
 
     def __next__(self) -> bytes:
         try:
-            return _checked(next(self._chunks))
+            return cast("bytes", next(self._chunks))
         except StopIteration:
             raise
         except Exception as error:
@@ -344,20 +345,12 @@ class _Chunks:
             except StopIteration:
                 raise StopAsyncIteration from None
         try:
-            return _checked(await anext(self._chunks))
+            return cast("bytes", await anext(self._chunks))
         except StopAsyncIteration:
             raise
         except Exception as error:
             self._content.failure = error
             raise
-
-
-def _checked(chunk: object) -> bytes:
-    if isinstance(chunk, bytes):
-        return chunk
-    if isinstance(chunk, bytearray | memoryview):
-        return bytes(chunk)
-    raise ConfigurationError(f"a body must give bytes, got {type(chunk).__name__}: encode it")
 
 
 def _fields(request: Request) -> list[tuple[bytes, bytes]]:
@@ -371,7 +364,7 @@ def _fields(request: Request) -> list[tuple[bytes, bytes]]:
     if "content-length" in headers:
         if body.length is not None and headers["content-length"] != str(body.length):
             raise ConfigurationError(
-                f"content-length: {headers['content-length']} but the body has {body.length} bytes: leave the header out"
+                f"content-length: {headers['content-length']}, but the body has {body.length} bytes: leave it out"
             )
         return fields
     if body.length is None:

@@ -131,12 +131,12 @@ def _paths(cert: Cert) -> list[Path]:
 
 
 def _load(context: ssl.SSLContext, cert: Cert) -> None:
-    files = [str(path) for path in _paths(cert)]
+    certificate, *key = _paths(cert)
     password = cert[2] if isinstance(cert, tuple) and len(cert) == 3 else ""
     try:
         # Always with a password: without one OpenSSL would ask for it on the terminal.
-        context.load_cert_chain(*files, password=lambda: password)
+        context.load_cert_chain(certificate, key[0] if key else None, password=lambda: password)
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"cert={files[0]!r} cannot be loaded: {error}; give (certificate, key) or (certificate, key, password)"
+            f"cert={str(certificate)!r} cannot be loaded: {error}; give (certificate, key) or (certificate, key, password)"
         ) from error

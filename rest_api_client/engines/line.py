@@ -1,0 +1,127 @@
+"""One exchange on its way through an engine: what is left of its time, and how an abort reaches it.
+
+Every wait on the wire is cut to what its exchange has left. Connecting (the name, all its addresses, the proxy, TLS)
+shares one limit; a read or a write has its own; the deadline bounds them all. Whose exchange an operation belongs to
+stands in a context variable, because a connection outlives many exchanges.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from rest_api_client.engines.errors import aborted
+from rest_api_client.exceptions import (
+    ConnectTimeout,
+    DeadlineExceeded,
+    PoolTimeout,
+    ReadTimeout,
+    RequestTimeout,
+    WriteTimeout,
+)
+from rest_api_client.runtime import Runtime
+from rest_api_client.transport import Exchange
+
+
+class Line:
+    """One exchange on its way through the engine: what is left of its time, and how an abort reaches it."""
+
+    __slots__ = ("_lock", "_wake", "connect_until", "deadline", "exchange", "runtime")
+
+    def __init__(self, exchange: Exchange, runtime: Runtime) -> None:
+        self.exchange = exchange
+        self.runtime = runtime
+        limits = [at for at in (exchange.deadline, runtime.deadline()) if at is not None]
+        self.deadline = min(limits, default=None)
+        self.connect_until: float | None = None
+        self._wake: Callable[[], object] | None = None
+        self._lock = threading.Lock()
+        exchange.on_abort(self._interrupt)
+
+    def hold(self, wake: Callable[[], object] | None) -> None:
+        """Say how an abort ends what the exchange waits for from now on; None: it waits for nothing more.
+
+        Raises:
+            ReadError: it was aborted already.
+        """
+        with self._lock:
+            self._wake = wake
+        if wake is not None and self.exchange.aborted:
+            raise aborted(self.exchange)
+
+    def _interrupt(self) -> None:
+        with self._lock:
+            if self._wake is not None:
+                self._wake()
+
+    def patience(self, seconds: float | None, late: type[RequestTimeout]) -> Patience:
+        """The limit of one operation that begins now."""
+        return Patience(self, None if seconds is None else self.runtime.now() + seconds, late)
+
+    def connecting(self) -> Patience:
+        """The limit of everything it takes to connect; it begins with the first call."""
+        seconds = self.exchange.timeouts.connect
+        if self.connect_until is None:
+            self.connect_until = math.inf if seconds is None else self.runtime.now() + seconds
+        return Patience(self, self.connect_until, ConnectTimeout)
+
+
+class Patience:
+    """How long one operation may still wait, and what to raise when that is over."""
+
+    __slots__ = ("_late", "_line", "_until")
+
+    def __init__(self, line: Line, until: float | None, late: type[RequestTimeout]) -> None:
+        self._line = line
+        self._until = until
+        self._late = late
+
+    def left(self) -> float | None:
+        """Seconds, above 0; None: no limit.
+
+        Raises:
+            RequestTimeout: the operation's own limit passed.
+            DeadlineExceeded: the whole call's.
+            ReadError: the exchange was aborted.
+        """
+        line, until = self._line, self._until
+        if line.exchange.aborted:
+            raise aborted(line.exchange)
+        if until is None and line.deadline is None:
+            return None
+        now = line.runtime.now()
+        if line.deadline is not None:
+            if line.deadline <= now:
+                raise DeadlineExceeded(f"the deadline passed in phase {line.exchange.phase!r}")
+            until = line.deadline if until is None else min(until, line.deadline)
+        assert until is not None
+        if until <= now:
+            raise self._late(_TOO_LATE[self._late].format(line.exchange.timeouts))
+        return None if until == math.inf else until - now
+
+
+_TOO_LATE: dict[type[RequestTimeout], str] = {
+    ConnectTimeout: "no connection within {0.connect} s: the host, or the proxy, does not answer",
+    ReadTimeout: "the server sent nothing for {0.read} s",
+    WriteTimeout: "the server took nothing more of the request for {0.write} s",
+    PoolTimeout: (
+        "no free connection within {0.pool} s: all are in use. "
+        "Close streamed responses before the next call, or raise max_connections"
+    ),
+}
+
+current_line: ContextVar[Line] = ContextVar("current_line")
+"""The exchange that the streams of this task or thread work for."""
+
+
+@contextmanager
+def on_line(line: Line) -> Iterator[None]:
+    """Whatever happens on a stream in this block happens for this exchange."""
+    token = current_line.set(line)
+    try:
+        yield
+    finally:
+        current_line.reset(token)

@@ -1,0 +1,180 @@
+"""Streams: a connection as httpcore sees it, for its async half and for its sync half.
+
+Errors leave as ours, and httpcore lets them pass. The one exception is a failed write, which it wants to see as its
+own: it then reads the answer that the server may have sent before it hung up.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from rest_api_client.engines.errors import aborted
+from rest_api_client.engines.line import current_line
+from rest_api_client.engines.wire import TLS, Layer, Wire
+from rest_api_client.exceptions import APIError, ConnectError, ReadError, ReadTimeout, TLSError, WriteTimeout
+from rest_api_client.runtime import run_sync
+
+_PROXY_WORDS = (b"CONNECT ", b"\x05", b"\x01")
+"""How everything begins that is said to a proxy and is not the request: an HTTP method never starts like that."""
+
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n"
+
+
+class Stream:
+    """A connection as httpcore's async half wants it; `SyncStream` is the other half's."""
+
+    def __init__(self, wire: Wire, layer: Layer, write_error: type[Exception], *, negotiating: bool) -> None:
+        self.wire = wire
+        self._layer = layer
+        self._write_error = write_error
+        self._negotiating = negotiating
+        self._heard = False
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Some bytes, or b"" at the end. `timeout` is ignored: the exchange knows better."""
+        line = current_line.get()
+        exchange = line.exchange
+        if self._negotiating:
+            patience = line.connecting()
+        else:
+            patience = line.patience(exchange.timeouts.read, ReadTimeout)
+            if exchange.phase == "write":
+                exchange.phase = "wait"
+        try:
+            data = await self._layer.receive(max_bytes, patience)
+        except APIError:
+            raise  # our timeouts are OSErrors too
+        except ssl.SSLError as error:
+            raise self._broken(error) from error
+        except (OSError, ValueError) as error:
+            if exchange.aborted:
+                raise aborted(exchange) from error
+            raise ReadError(f"the connection broke while the answer was read: {reason(error)}") from error
+        if not data and exchange.aborted:
+            raise aborted(exchange)
+        self._heard = self._heard or not self._negotiating
+        return data
+
+    def _broken(self, error: ssl.SSLError) -> Exception:
+        # In TLS 1.3 the server's verdict on our certificate comes after the handshake, in place of the answer.
+        if not self._heard and "ALERT" in (error.reason or ""):
+            return TLSError(f"the server ended the TLS session: {reason(error)}; does it ask for a client certificate?")
+        return ReadError(f"the TLS session broke: {reason(error)}")
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """All of the bytes, counted for the exchange as soon as the kernel took one of them."""
+        if not buffer:
+            return
+        line = current_line.get()
+        exchange = line.exchange
+        if self._negotiating and not buffer.startswith(_PROXY_WORDS):
+            self._negotiating = False
+        if self._negotiating:
+            patience = line.connecting()
+        else:
+            patience = line.patience(exchange.timeouts.write, WriteTimeout)
+            exchange.phase = "write" if exchange.phase in {"queued", "connect", "tls"} else exchange.phase
+        before = self.wire.sent
+        try:
+            await self._layer.send(buffer, patience)
+        except APIError:
+            raise
+        except (OSError, ValueError) as error:
+            if exchange.aborted:
+                raise aborted(exchange) from error
+            raise self._write_error(f"the connection broke while the request was written: {reason(error)}") from error
+        finally:
+            if not self._negotiating and not buffer.startswith(_HTTP2_PREFACE):
+                exchange.bytes_sent += self._taken(self.wire.sent - before, len(buffer))
+
+    def _taken(self, moved: int, size: int) -> int:
+        if isinstance(self._layer, Wire):
+            return moved
+        return size if moved else 0
+
+    async def aclose(self) -> None:
+        """Close the socket."""
+        self.wire.close()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> Stream:
+        """The same connection with TLS over it.
+
+        Raises:
+            TLSError: no agreement, or a certificate that is not accepted.
+        """
+        line = current_line.get()
+        line.exchange.phase = "tls"
+        try:
+            tls = TLS(self._layer, ssl_context, server_hostname)
+            await tls.handshake(line.connecting())
+        except ssl.SSLError as error:
+            self.wire.close()
+            raise TLSError(_tls_message(error, server_hostname)) from error
+        except APIError:
+            self.wire.close()
+            raise
+        except (OSError, ValueError) as error:
+            self.wire.close()
+            if line.exchange.aborted:
+                raise aborted(line.exchange) from error
+            raise ConnectError(f"the connection broke during the TLS handshake: {reason(error)}") from error
+        except BaseException:
+            self.wire.close()
+            raise
+        return type(self)(self.wire, tls, self._write_error, negotiating=False)
+
+    def get_extra_info(self, info: str) -> Any:
+        """What httpcore asks: the TLS object, and whether an idle connection was hung up."""
+        if info == "ssl_object" and isinstance(self._layer, TLS):
+            return self._layer.object
+        if info == "is_readable":
+            return self.wire.readable()
+        return None
+
+
+def _tls_message(error: ssl.SSLError, host: str | None) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the certificate of {host} was not accepted: {error.verify_message}. "
+            "Give its CA with verify='ca.pem', or the system's store with verify='system'"
+        )
+    if error.reason == "WRONG_VERSION_NUMBER":
+        return f"{host} does not speak TLS on this port: is the URL's scheme http?"
+    if isinstance(error, ssl.SSLEOFError):
+        return f"{host} hung up during the TLS handshake"
+    return f"the TLS handshake with {host} failed: {reason(error)}"
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in the words of the system or of OpenSSL."""
+    text = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+    return str(text or type(error).__name__)
+
+
+class SyncStream:
+    """A connection as httpcore's sync half wants it."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.get_extra_info = stream.get_extra_info
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """See `Stream.read`."""
+        return run_sync(self._stream.read(max_bytes))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """See `Stream.write`."""
+        run_sync(self._stream.write(buffer))
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._stream.wire.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> SyncStream:
+        """See `Stream.start_tls`."""
+        return SyncStream(run_sync(self._stream.start_tls(ssl_context, server_hostname)))

@@ -1,0 +1,92 @@
+"""Waiting for a socket: the one thing in which the two faces differ on the wire.
+
+`ThreadWaits` polls and never suspends, so that coroutines over it serve a sync client through `run_sync`. `LoopWaits`
+has the running loop watch the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251  its running loop is asked for, nothing is waited on
+import math
+import select
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import anyio  # noqa: TID251  the border to the loop: readiness of a socket is not the runtime's business
+
+
+class Waits(Protocol):
+    """How one waits for a socket."""
+
+    eager: bool
+    """Whether to try before waiting; a loop is given its turn first."""
+
+    def home(self) -> object:
+        """What connections made here belong to: the running loop, or all threads."""
+        ...
+
+    async def readable(self, sock: socket.socket, seconds: float | None) -> bool:
+        """Wait until bytes, or the end, can be read; False when the time is up."""
+        ...
+
+    async def writable(self, sock: socket.socket, seconds: float | None) -> bool:
+        """Wait until bytes can be written, or connecting has ended; False when the time is up."""
+        ...
+
+
+class ThreadWaits:
+    """Blocks the thread."""
+
+    eager = True
+
+    def home(self) -> object:
+        """One home for all threads of an engine."""
+        return self
+
+    async def readable(self, sock: socket.socket, seconds: float | None) -> bool:
+        """Poll for reading."""
+        return poll(sock, select.POLLIN, seconds)
+
+    async def writable(self, sock: socket.socket, seconds: float | None) -> bool:
+        """Poll for writing."""
+        return poll(sock, select.POLLOUT, seconds)
+
+
+def poll(sock: socket.socket, events: int, seconds: float | None) -> bool:
+    """Wait, blocking, until one of the events is there; False when the time is up."""
+    asked = select.poll()
+    asked.register(sock, events)
+    return bool(asked.poll(None if seconds is None else math.ceil(seconds * 1000)))
+
+
+class LoopWaits:
+    """Waits in the running asyncio loop or trio run."""
+
+    eager = False
+
+    def home(self) -> object:
+        """The running loop."""
+        trio = sys.modules.get("trio")
+        if trio is not None and trio.lowlevel.in_trio_run():
+            token: object = trio.lowlevel.current_trio_token()
+            return token
+        return asyncio.get_running_loop()
+
+    async def readable(self, sock: socket.socket, seconds: float | None) -> bool:
+        """Have the loop watch for reading."""
+        return await _watch(anyio.wait_readable, sock, seconds)
+
+    async def writable(self, sock: socket.socket, seconds: float | None) -> bool:
+        """Have the loop watch for writing."""
+        return await _watch(anyio.wait_writable, sock, seconds)
+
+
+async def _watch(wait: Callable[[socket.socket], Any], sock: socket.socket, seconds: float | None) -> bool:
+    if seconds is None:
+        await wait(sock)
+        return True
+    with anyio.move_on_after(seconds) as scope:
+        await wait(sock)
+    return not scope.cancelled_caught

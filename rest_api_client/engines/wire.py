@@ -1,0 +1,180 @@
+"""Connections: a socket that keeps our time and counts what it sends, and TLS over it.
+
+Both are coroutines over a non-blocking socket, written once for both faces (`waits`). A socket needs no loop to be
+closed: a connection can be dropped from anywhere, also where its loop is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol, TypeVar
+
+from rest_api_client.engines.line import Patience
+from rest_api_client.engines.waits import Waits, poll
+
+T = TypeVar("T")
+
+RECORD = 65536
+"""Bytes of ciphertext read, and handed to the kernel, at once."""
+
+
+class Layer(Protocol):
+    """Bytes both ways; TLS may lie over TLS."""
+
+    async def receive(self, size: int, patience: Patience) -> bytes:
+        """Some bytes, or b"" at the end."""
+        ...
+
+    async def send(self, data: bytes, patience: Patience) -> None:
+        """All of the bytes."""
+        ...
+
+
+class Wire:
+    """A connected, non-blocking socket.
+
+    Attributes:
+        sent: bytes the kernel has taken.
+        peer: the other end's address, for people.
+    """
+
+    __slots__ = ("_lock", "_sock", "_waits", "closed", "peer", "sent")
+
+    def __init__(self, sock: socket.socket, waits: Waits) -> None:
+        self._sock = sock
+        self._waits = waits
+        self._lock = threading.Lock()
+        self.closed = False
+        self.sent = 0
+        self.peer = _peer(sock)
+
+    async def receive(self, size: int, patience: Patience) -> bytes:
+        """Some bytes, or b"" at the end."""
+        ready = self._waits.eager
+        while True:
+            left = patience.left()
+            if ready:
+                with suppress(BlockingIOError, InterruptedError):
+                    return self._sock.recv(size)
+            ready = await self._waits.readable(self._sock, left)
+
+    async def send(self, data: bytes, patience: Patience) -> None:
+        """All of the bytes."""
+        view = memoryview(data)
+        while view:
+            view = view[await self.send_some(view, patience) :]
+
+    async def send_some(self, data: memoryview | bytes | bytearray, patience: Patience) -> int:
+        """As many bytes as the kernel takes at once, at least one; say how many."""
+        while True:
+            left = patience.left()
+            try:
+                taken = self._sock.send(data)
+            except (BlockingIOError, InterruptedError):
+                await self._waits.writable(self._sock, left)
+            else:
+                self.sent += taken
+                return taken
+
+    def readable(self) -> bool:
+        """Whether something, an end most likely, can be read at once."""
+        with self._lock:
+            return self.closed or poll(self._sock, select.POLLIN, 0)
+
+    def shut_down(self) -> None:
+        """Have whoever waits for this socket woken, from any thread; it stays open for them to close."""
+        with self._lock, suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the socket, from any thread, any number of times."""
+        with self._lock:
+            self.closed = True
+            self._sock.close()
+
+    def abandon(self) -> None:
+        """Close this process's copy after a fork; a thread that held the lock does not exist here."""
+        self.closed = True
+        self._sock.close()
+
+
+def _peer(sock: socket.socket) -> str | None:
+    try:
+        address = sock.getpeername()
+    except OSError:
+        return None
+    if isinstance(address, tuple):
+        host, port = address[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return os.fsdecode(address) or None
+
+
+class TLS:
+    """TLS over another layer, through memory: the same for both faces, and for TLS inside a proxy's TLS.
+
+    What is written goes into the record layer whole and waits there in order. A writer that gives up half way leaves
+    the rest to the next one, so that an HTTP/2 connection stays usable for its other streams.
+    """
+
+    def __init__(self, below: Layer, context: ssl.SSLContext, hostname: str | None) -> None:
+        self._below = below
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=hostname)
+        self._pending = bytearray()
+        self._flushing = False
+
+    async def handshake(self, patience: Patience) -> None:
+        """Agree on keys, and check the certificate."""
+        await self._run(self.object.do_handshake, patience)
+
+    async def receive(self, size: int, patience: Patience) -> bytes:
+        """Some bytes of plain text, or b"" at the end, said or not."""
+        try:
+            return await self._run(lambda: self.object.read(size), patience)
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+
+    async def send(self, data: bytes, patience: Patience) -> None:
+        """All of the bytes."""
+        view = memoryview(data)
+        while view:
+            view = view[self.object.write(view) :]
+        await self._flush(patience)
+
+    async def _run(self, step: Callable[[], T], patience: Patience) -> T:
+        while True:
+            try:
+                result = step()
+            except ssl.SSLWantReadError:
+                await self._flush(patience)
+                data = await self._below.receive(RECORD, patience)
+                if data:
+                    self._incoming.write(data)
+                else:
+                    self._incoming.write_eof()
+            else:
+                await self._flush(patience)
+                return result
+
+    async def _flush(self, patience: Patience) -> None:
+        if self._outgoing.pending:
+            self._pending += self._outgoing.read()
+        if self._flushing:
+            return  # whoever is at it sends this as well
+        self._flushing = True
+        try:
+            while self._pending:
+                if isinstance(self._below, Wire):
+                    del self._pending[: await self._below.send_some(self._pending[:RECORD], patience)]
+                else:
+                    data = bytes(self._pending)
+                    del self._pending[:]
+                    await self._below.send(data, patience)
+        finally:
+            self._flushing = False
