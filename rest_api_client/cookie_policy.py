@@ -86,9 +86,10 @@ class Cookies:
         return response
 
     def _with_cookies(self, request: Request, now: float) -> Request:
-        given = request.headers.get("cookie", "")
-        merged = merge_cookies(given, *(_header(jar, request.url, now) for jar in self._readable(request)))
-        return request if merged == given else request.with_headers(Cookie=merged)
+        stored = [header for jar in self._readable(request) if (header := _header(jar, request.url, now))]
+        if not stored:
+            return request
+        return request.with_headers(Cookie=merge_cookies("; ".join(request.headers.get_list("cookie")), *stored))
 
     def _readable(self, request: Request) -> list[CookieJar]:
         apart = self.foreign.find(request.url.origin) if self.foreign is not None else None

@@ -245,9 +245,21 @@ class Silent(Auth):
         yield from ()
 
 
+class Stillborn(Auth):
+    """Fails before there is a flow."""
+
+    def begin(self, request: Request, context: Context) -> Flow:
+        raise KeyError(SECRET)
+
+
 @pytest.mark.parametrize(
     ("auth", "told"),
-    [(failing, "failing failed with KeyError"), (wrong, "wrong gave str"), (Silent(), "Silent yielded no request")],
+    [
+        (Stillborn(), "Stillborn failed with KeyError"),
+        (failing, "failing failed with KeyError"),
+        (wrong, "wrong gave str"),
+        (Silent(), "Silent yielded no request"),
+    ],
 )
 def test_a_plugin_that_fails_is_a_hook_error(world: World[Any], auth: Any, told: str) -> None:
     """The error names the plugin; what the plugin said, perhaps a secret, is left to the cause."""

@@ -61,6 +61,9 @@ def test_fields_the_engine_sets_are_left_to_it(world: World[Any]) -> None:
     assert set(plain.request.headers) == {"authorization"}
     (given,) = sent(world, httpx.BasicAuth("a", "b"), at_home(headers={"Host": "other.test"}))
     assert given.request.headers["host"] == "other.test"
+    streamed = at_home(headers={"Host": "other.test"}, method="POST", body=OneShotBody(iter([b"x"])))
+    (given,) = sent(world, httpx.BasicAuth("a", "b"), streamed)
+    assert given.request.headers.get_list("host") == ["other.test"]
 
 
 @pytest.mark.parametrize(
