@@ -169,7 +169,8 @@ def _timeouts(exchange: Exchange) -> dict[str, float | None]:
 
 def _answer(answer: Any, request: Request, exchange: Exchange, stream: ByteStream) -> Response:
     extensions = answer.extensions
-    exchange.http_version = extensions.get("http_version", b"HTTP/1.1").decode("ascii", errors="replace")
+    version = extensions.get("http_version")
+    exchange.http_version = version.decode("ascii", errors="replace") if version else None
     return Response(
         answer.status_code,
         headers=Headers.received(answer.headers.raw),

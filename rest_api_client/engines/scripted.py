@@ -187,7 +187,12 @@ class ScriptedTransport:
         headers = Headers.received([(name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers])
         framing = _frame(request, head, headers, script)
         return Response(
-            head.status, headers=headers, stream=ScriptedBody(play, framing), request=request, reason=head.reason or ""
+            head.status,
+            headers=headers,
+            stream=ScriptedBody(play, framing),
+            request=request,
+            reason=head.reason or "",
+            http_version=exchange.http_version,
         )
 
     async def aclose(self) -> None:

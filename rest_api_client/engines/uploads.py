@@ -193,5 +193,5 @@ def _forget() -> None:
 
 
 atexit.register(stop_all)
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch  Windows has no fork
     os.register_at_fork(after_in_child=_forget)

@@ -19,6 +19,7 @@ import anyio
 import pytest
 import trio
 import trustme
+from pyreqwest import exceptions as theirs
 
 from rest_api_client.bodies import Body, BytesBody, FactoryBody, OneShotBody
 from rest_api_client.clock import SYSTEM
@@ -27,6 +28,7 @@ from rest_api_client.engines import pyreqwest as engine_module
 from rest_api_client.engines import uploads
 from rest_api_client.engines.pyreqwest import AsyncPyreqwestEngine, SyncPyreqwestEngine
 from rest_api_client.engines.pyreqwest_clients import MAX_CLIENTS, idle_limit
+from rest_api_client.engines.pyreqwest_errors import told
 from rest_api_client.exceptions import (
     APIError,
     CapabilityError,
@@ -43,6 +45,8 @@ from rest_api_client.exceptions import (
     ReadTimeout,
     RemoteProtocolError,
     TLSError,
+    TransportError,
+    WriteError,
 )
 from rest_api_client.headers import Headers
 from rest_api_client.models import Request, Response
@@ -944,3 +948,80 @@ def test_few_clients_are_kept(face: Face) -> None:
 
     with Server(always) as server:
         assert face.run(work).startswith(b"GET / ")
+
+
+# ---------------------------------------------------------------------- errors and uploads by themselves
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (theirs.BuilderError("no", {"causes": None}), ConfigurationError),
+        (theirs.DecodeError("odd", {"causes": [{"message": "new words"}]}), RemoteProtocolError),
+        (theirs.NetworkError("odd", {"causes": [{"message": "new words"}]}), ReadError),
+        (theirs.WriteError("odd", {"causes": [{"message": "Broken pipe (os error 32)"}]}), WriteError),
+        (theirs.RequestPanicError("odd", {"causes": None}), TransportError),
+    ],
+)
+def test_what_no_sentence_tells(error: theirs.PyreqwestError, kind: type[APIError]) -> None:
+    """Causes that nobody knows still give the nearest error, and prove nothing."""
+    call = exchange()
+    found = told(error, call, late=False)
+    assert type(found) is kind
+    assert not call.unsent
+
+
+def test_an_upload_hands_on_what_its_source_gives() -> None:
+    """The chunks come in order, then the end; the source is read once it is wanted, in another thread."""
+    threads = []
+
+    def source() -> Iterator[bytes]:
+        threads.append(threading.get_ident())
+        yield b"a"
+        yield b"b"
+
+    call = exchange()
+    upload = uploads.Upload(source(), 2, call, SYSTEM)
+    assert threads == []
+    assert list(upload) == [b"a", b"b"]
+    assert threads != [threading.get_ident()]
+    assert call.bytes_sent == 2
+
+
+def test_an_upload_fails_as_its_source_does() -> None:
+    """What the source raises comes behind its chunks."""
+
+    def source() -> Iterator[bytes]:
+        yield b"a"
+        raise ZeroDivisionError("mine")
+
+    upload = uploads.Upload(source(), None, exchange(), SYSTEM)
+    assert next(upload) == b"a"
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        next(upload)
+
+
+@pytest.mark.parametrize("deadline", [0.05, None])
+def test_an_upload_waits_for_its_source_until_the_deadline(deadline: float | None) -> None:
+    """A source that hangs ends the upload at the deadline, or when it is stopped, by an error and not by an end."""
+    over = threading.Event()
+
+    def source() -> Iterator[bytes]:
+        over.wait(10)
+        yield b"a"
+
+    upload = uploads.Upload(source(), None, exchange(deadline), SYSTEM)
+    if deadline is None:
+        upload.stop()
+    with pytest.raises(uploads.UploadStopped):
+        next(upload)
+    upload.finish()
+    over.set()
+
+
+def test_a_forked_child_has_no_uploads() -> None:
+    """What the parent was sending is not waited for when the child exits."""
+    upload = uploads.Upload(iter([b"a"]), None, exchange(), SYSTEM)
+    uploads._forget()
+    uploads.stop_all()
+    assert next(upload) == b"a"
