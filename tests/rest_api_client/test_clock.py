@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 
@@ -47,3 +48,8 @@ def test_the_system_clock_needs_no_loop() -> None:
     SYSTEM.rouse(threading.get_ident())
     SYSTEM.require_loop()
     assert repr(SYSTEM) == "SYSTEM"
+
+
+def test_the_system_clock_stays_itself_when_it_is_pickled() -> None:
+    """Whatever holds the clock can go to another process."""
+    assert pickle.loads(pickle.dumps(SYSTEM)) is SYSTEM

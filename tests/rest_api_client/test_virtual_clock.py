@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -335,7 +334,12 @@ def test_a_blocking_sleep_in_a_loops_thread_is_not_cut_short(clock: VirtualClock
 
 def test_ctrl_c_ends_a_wait_and_leaves_the_clock_usable(clock: VirtualClock) -> None:
     """A thread that is interrupted while it waits counts as running again."""
-    interrupted, main = threading.Event(), threading.get_ident()
+    heard, checked, main = threading.Event(), threading.Event(), threading.get_ident()
+
+    def handle(number: int, frame: object) -> None:
+        if not heard.is_set():
+            heard.set()
+            raise KeyboardInterrupt
 
     def is_parked() -> bool:
         frame = sys._current_frames()[main]
@@ -344,16 +348,22 @@ def test_ctrl_c_ends_a_wait_and_leaves_the_clock_usable(clock: VirtualClock) -> 
     def interrupt() -> None:
         while not is_parked():
             time.sleep(0)
-        os.kill(os.getpid(), signal.SIGINT)
-        interrupted.wait()
+        while not heard.is_set():  # a signal that comes just before the lock's system call is heard after it
+            signal.pthread_kill(main, signal.SIGINT)
+            heard.wait(0.01)
+        checked.wait()
 
-    with clock:
-        clock.thread(interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            clock.flag().wait(1000)
-        assert clock.monotonic() == 0
-        interrupted.set()
-        clock.sleep(5)
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        with clock:
+            clock.thread(interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                clock.flag().wait(1000)
+            assert clock.monotonic() == 0
+            checked.set()
+            clock.sleep(5)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert clock.monotonic() == 5
 
 
