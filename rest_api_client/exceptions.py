@@ -159,9 +159,10 @@ class WriteTimeout(RequestTimeout):
 
 
 class PoolTimeout(RequestTimeout):
-    """No free connection within `Timeouts.pool` seconds: all `max_connections` were in use."""
+    """No free connection within `Timeouts.pool` seconds: all `max_connections` were in use. Nothing was sent."""
 
     side: ClassVar[Side] = "ours"
+    processed: Processed = "no"
 
 
 class DeadlineExceeded(APIError, TimeoutError):

@@ -61,6 +61,11 @@ class Connection:
         self.stray = b""
         self._buffer = b""
 
+    @property
+    def stopped(self) -> threading.Event:
+        """Set when the server stops: what a handler that paces itself waits on."""
+        return self._server.stopped
+
     def read(self) -> Received | None:
         """The next request, read whole; None where the client has gone."""
         while b"\r\n\r\n" not in self._buffer:
@@ -149,7 +154,7 @@ class Connection:
     def wait(self) -> None:
         """Neither read nor write until the server is stopped: the client's bytes stay in the kernel's buffers."""
         self.over = True
-        self._server.stopped.wait()
+        self.stopped.wait()
 
 
 Handler = Callable[[Connection], None]

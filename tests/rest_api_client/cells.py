@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from rest_api_client import ExponentialBackoff, RetryConfig
+from rest_api_client import CapabilityError, ExponentialBackoff, RetryConfig
 from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines import open_engine
@@ -62,10 +62,21 @@ class Cell:
         """Whether the engine says that it can do this."""
         return capability in open_engine(self.engine, face=self.face, options=ConnectionOptions()).capabilities
 
-    def client(self, **options: Any) -> AbstractAsyncContextManager[Any]:
+    def client(self, *, retries: int = 2, **options: Any) -> AbstractAsyncContextManager[Any]:
         """The client of this cell: no environment, no breaker, quick retries, a deadline of 20 s."""
-        plain = {"trust_env": False, "circuit_breaker": None, "retry": quick(), "deadline": 20.0}
+        plain = {"trust_env": False, "circuit_breaker": None, "retry": quick(retries), "deadline": 20.0}
         return any_client(self.world, **(plain | {"engine": self.engine} | options))
+
+    def refuses(self, **options: Any) -> bool:
+        """Whether a client with these options is refused as more than the engine can do."""
+
+        async def body() -> None:
+            async with self.client(**options):
+                pass
+
+        with pytest.raises(CapabilityError):
+            self.run(body)
+        return True
 
     def run(self, body: Body[T], *args: Any) -> T:
         """Run a body to its end under the runtime."""
