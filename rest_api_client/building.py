@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from .bodies import EMPTY, Body, ProgressBody
 from .context import Random
-from .credentials import withhold_headers, withhold_params
+from .cookies import cookie_pair
+from .credentials import withhold_echo, withhold_headers, withhold_params
 from .decoding import accept_encoding
 from .encoding import content_headers, encode_body
 from .exceptions import ConfigurationError
@@ -80,9 +81,10 @@ class RequestBuilder:
         home = self.home or frozenset({target.origin})
         withheld: tuple[str, ...] = ()
         if target.origin not in home:
+            target, echoed = withhold_echo(target, target.with_params(params))
             headers, left_headers = withhold_headers(headers)
             params, left_params = withhold_params(params)
-            withheld = (*left_headers, *left_params)
+            withheld = tuple(dict.fromkeys((*left_headers, *left_params, *echoed)))
         body, content_headers = self._body(options)
         request = Request(
             method=method.upper() if method.islower() else method,
@@ -111,7 +113,7 @@ class RequestBuilder:
         cookies = options.get("cookies")
         if cookies:
             own = [merged["cookie"]] if "cookie" in merged else []
-            merged["Cookie"] = "; ".join([*own, *(f"{name}={value}" for name, value in cookies.items())])
+            merged["Cookie"] = "; ".join([*own, *(cookie_pair(name, value) for name, value in cookies.items())])
         key = options.get("idempotency_key")
         if key:
             merged[IDEMPOTENCY_KEY] = f"{self._random.getrandbits(128):032x}" if key is True else key

@@ -152,7 +152,7 @@ class Flat:
         """What the nested options say for this keyword."""
         if self.option == "max_retries":
             return whole.max_attempts - 1
-        return True if self.option == "follow" else getattr(whole, self.option)
+        return getattr(whole, self.option)
 
 
 def _boolean(text: str) -> bool:
@@ -247,12 +247,9 @@ def _change(config: APIConfig, name: str, options: dict[str, Any]) -> Any:
         return _change_retry(config.retry, options)
     if name == "rate_limit":
         return _change_rate_limit(config.rate_limit, options)
-    if name == "redirects" and options.pop("follow", True) is False:
-        return None
-    before: Any = getattr(config, name)
-    if before is None:
-        return Redirects(**options)
-    return replace(before, **options)
+    if name == "redirects":
+        return replace(config.redirects or Redirects(), **options)
+    return replace(config.connection, **options)
 
 
 def _change_retry(before: RetryConfig | None, options: dict[str, Any]) -> RetryConfig | None:

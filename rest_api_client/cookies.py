@@ -279,9 +279,19 @@ class CookieJar:
             self._secure.pop(key.name, None)
 
 
+def cookie_pair(name: str, value: str) -> str:
+    """`name=value` for a Cookie field.
+
+    Raises:
+        ConfigurationError: a name or value that cannot be sent, or would be read as more than one cookie.
+    """
+    _check(name, value, "call", "/")
+    return f"{name}={value}"
+
+
 def _check(name: str, value: str, domain: str, path: str) -> None:
     for what, text, pattern in (("name", name, _NAME), ("value", value, _VALUE), ("path", path, _PATH)):
-        if not pattern.fullmatch(text):
+        if not isinstance(text, str) or not pattern.fullmatch(text):
             shown = "" if what == "value" else f"={text!r}"
             raise ConfigurationError(
                 f"cookie {name!r}: {what}{shown} cannot be sent: percent-encode what is not printable ASCII, and ;"

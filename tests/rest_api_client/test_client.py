@@ -857,3 +857,46 @@ def test_cookies_of_the_client_belong_to_its_base_url(world: Any_World) -> None:
     world.run(body)
     sent = [set(str(arrival.request.headers.get("cookie")).split("; ")) for arrival in engine.requests]
     assert sent == [{"a=1"}, {"a=1", "b=2", "c=3"}, {"None"}]
+
+
+def test_redirects_are_followed_as_client_and_call_say(world: Any_World) -> None:
+    """A call may follow where its client does not, and the other way round."""
+    moved = respond(302, headers={"location": "/new"})
+    engine = played(moved, moved, respond(200, json="new"), moved, respond(200), moved)
+
+    async def body() -> None:
+        async with any_client(world, engine=engine, follow_redirects=False) as client:
+            assert (await client.get("/old")).status_code == 302
+            followed = await client.get("/old", follow_redirects=True)
+            assert (followed.data, [hop.status_code for hop in followed.history]) == ("new", [302])
+        async with any_client(world, engine=engine) as client:
+            assert (await client.get("/old")).status_code == 200
+            assert (await client.get("/old", follow_redirects=False)).is_redirect
+
+    world.run(body)
+
+
+def test_a_next_link_to_another_origin_does_not_carry_the_key_it_repeats(world: Any_World) -> None:
+    """A server that echoes our secret query parameter into a link elsewhere does not make us send it there."""
+    link = '<https://other.test/items?page=2&api_key=hunter2>; rel="next"'
+    engine = played(respond(200, headers={"link": link}), respond(200))
+
+    async def body() -> None:
+        async with any_client(world, engine=engine, params={"api_key": "hunter2"}) as client:
+            first = await client.get("/items")
+            await client.get(first.links["next"].url)
+
+    world.run(body)
+    assert [arrival.request.url.query for arrival in engine.requests] == ["api_key=hunter2", "page=2"]
+
+
+def test_a_cookie_of_a_call_is_one_cookie(world: Any_World) -> None:
+    """A value that would be read as more cookies, or that is no text, is refused."""
+
+    async def body() -> None:
+        async with any_client(world, engine=played()) as client:
+            for value in ("a; admin=1", "a\r\nx: y", 7):
+                with pytest.raises(ConfigurationError, match="cookie"):
+                    await client.get("/", cookies={"c": value})
+
+    world.run(body)

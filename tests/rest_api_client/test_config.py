@@ -62,8 +62,10 @@ def test_a_flat_keyword_sets_the_nested_option(option: str, value: Any, read: An
 
 
 def test_following_redirects_can_be_switched_off_and_on() -> None:
-    """`follow_redirects=False` takes the policy out; `True` leaves or brings it."""
-    assert APIConfig.build(follow_redirects=False).redirects is None
+    """`follow_redirects=False` is the client's word, which a call can still overrule; `True` brings the policy back."""
+    off = APIConfig.build(follow_redirects=False).redirects
+    assert off is not None
+    assert off.follow is False
     assert APIConfig.build(APIConfig(redirects=None), follow_redirects=True).redirects is not None
 
 
