@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
 from typing import Any, Protocol, cast
@@ -160,7 +161,7 @@ class SyncLibrary(_Common):
         backend = Backend(waits, options.resolver, self._core.WriteError, proxied=key.proxy is not None)
         settings = self._pool_options(key, options, context, proxy_context)
         pool = self._core.ConnectionPool(network_backend=SyncBackend(backend), **settings)
-        return Lane(key, home, self._transport(pool), backend)
+        return Lane(key, weakref.ref(home), self._transport(pool), backend)
 
     async def call(self, transport: Any, request: Any) -> Any:
         """The library's response, its body unread."""
@@ -218,7 +219,7 @@ class AsyncLibrary(_Common):
         backend = Backend(waits, options.resolver, self._core.WriteError, proxied=key.proxy is not None)
         settings = self._pool_options(key, options, context, proxy_context)
         pool = self._core.AsyncConnectionPool(network_backend=backend, **settings)
-        return Lane(key, home, self._transport(pool), backend)
+        return Lane(key, weakref.ref(home), self._transport(pool), backend)
 
     async def call(self, transport: Any, request: Any) -> Any:
         """The library's response, its body unread."""

@@ -34,14 +34,14 @@ class Lane:
 
     Attributes:
         key: what it can serve.
-        home: the loop it belongs to.
+        home: the loop it belongs to, held weakly: a lane in the stock must not keep its loop alive.
         transport: the httpx transport.
         backend: what made its connection.
         idle_since: when it was given back.
     """
 
     key: LaneKey
-    home: object
+    home: weakref.ref[Any]
     transport: Any
     backend: Backend
     idle_since: float = 0.0
@@ -143,11 +143,15 @@ class Stock:
     def give_back(self, lane: Lane, now: float) -> None:
         """Keep a lane for the next exchange of its loop."""
         lane.idle_since = now
+        home = lane.home()
+        if home is None:
+            lane.drop()
+            return
         with self._lock:
-            shelf = self._shelves.get(lane.home)
+            shelf = self._shelves.get(home)
             if shelf is None:
-                shelf = self._shelves[lane.home] = _Shelf()
-                weakref.finalize(lane.home, shelf.clear)
+                shelf = self._shelves[home] = _Shelf()
+                weakref.finalize(home, shelf.clear)
             shelf.add(lane)
             self._sweep(now)
 
