@@ -1,0 +1,66 @@
+"""What importing the package does and does not do, and what it gives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import rest_api_client
+
+HEAVY = (
+    "starlette",
+    "uvicorn",
+    "vcr",
+    "pytest",
+    "hypothesis",
+    "faker",
+    "grpc",
+    "redis",
+    "rich",
+    "trio",
+    "pyreqwest",
+    "httpx2",
+)
+
+
+def loaded(code: str) -> set[str]:
+    """The top-level modules that a fresh interpreter holds after running the code."""
+    show = f"{code}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", show], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_client_loads_nothing_heavy() -> None:
+    """`import rest_api_client` loads no server, no test tool, no engine but the default one's package."""
+    assert loaded("import rest_api_client").isdisjoint(HEAVY)
+
+
+def test_a_first_client_loads_no_other_engine() -> None:
+    """A client that was made and closed has loaded nothing that it does not use."""
+    assert loaded("import rest_api_client as r\nr.APIClient('https://api.test').close()").isdisjoint(HEAVY)
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    """What `from rest_api_client import *` gives exists; classes and functions say what they are."""
+    for name in rest_api_client.__all__:
+        value = getattr(rest_api_client, name)
+        if callable(value):
+            assert value.__doc__, name
+
+
+@pytest.mark.parametrize(
+    "module", ["client", "async_client", "config", "exceptions", "models", "retry", "rate_limiter", "utils", "typing"]
+)
+def test_the_published_modules_are_there(module: str) -> None:
+    """The modules that the architecture page names can be imported."""
+    __import__(f"rest_api_client.{module}")
+
+
+def test_the_types_travel_with_the_package() -> None:
+    """Type checkers of users find `py.typed`."""
+    from importlib.resources import files
+
+    assert (files("rest_api_client") / "py.typed").is_file()
+    assert (files("mockserver") / "py.typed").is_file()
