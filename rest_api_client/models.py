@@ -10,13 +10,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .bodies import EMPTY, Body
-from .charsets import is_charset
+from .content_types import charset, media_type
 from .exceptions import (
     ClosedError,
     ConfigurationError,
@@ -28,6 +27,7 @@ from .exceptions import (
 )
 from .headers import Headers
 from .links import Link, parse_link_header
+from .problems import Problem, one_line
 from .redaction import redact_url
 from .serializers import JSON_SERIALIZER, Serializer, convert
 from .urls import URL, Origin
@@ -35,6 +35,8 @@ from .utils import parse_retry_after
 
 if TYPE_CHECKING:
     from .transport import ByteStream
+
+__all__ = ["IDEMPOTENT_METHODS", "Attempt", "Problem", "Request", "Response", "charset", "media_type"]
 
 T = TypeVar("T")
 
@@ -66,6 +68,12 @@ class Request:
     def __post_init__(self) -> None:
         if not isinstance(self.method, str) or not _METHOD.fullmatch(self.method):
             raise ConfigurationError(f"method {self.method!r} is not a token: use letters, for example GET or PURGE")
+        if not isinstance(self.url, URL):
+            raise ConfigurationError(f"Request(url={type(self.url).__name__}): give a URL, as URL.parse('https://...')")
+        if not isinstance(self.headers, Headers):
+            raise ConfigurationError(f"Request(headers={type(self.headers).__name__}): give Headers({{...}})")
+        if not hasattr(self.body, "replayable"):
+            raise ConfigurationError(f"Request(body={type(self.body).__name__}): give a body, as BytesBody(b'...')")
 
     def replace(self, **changes: Any) -> Request:
         """A copy with some fields changed."""
@@ -132,40 +140,6 @@ class Attempt:
     sent: int = 0
     peer: str | None = None
     http_version: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Problem details of an answer (RFC 9457). `extensions` holds the members the RFC does not name."""
-
-    type: str = "about:blank"
-    title: str | None = None
-    status: int | None = None
-    detail: str | None = None
-    instance: str | None = None
-    extensions: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, data: object) -> Problem | None:
-        """Problem details out of parsed JSON; members of a wrong type are ignored, as the RFC asks (section 3.1)."""
-        if not isinstance(data, dict):
-            return None
-        members = cast("dict[str, Any]", data)
-
-        def text(name: str) -> str | None:
-            value = members.get(name)
-            return value if isinstance(value, str) else None
-
-        status = members.get("status")
-        named = {"type", "title", "status", "detail", "instance"}
-        return cls(
-            type=text("type") or "about:blank",
-            title=text("title"),
-            status=status if isinstance(status, int) and not isinstance(status, bool) else None,
-            detail=text("detail"),
-            instance=text("instance"),
-            extensions={name: value for name, value in members.items() if name not in named},
-        )
 
 
 class Response:
@@ -242,6 +216,7 @@ class Response:
     def fill(self, content: bytes) -> None:
         """Take the whole decoded body; the stream is used up."""
         self._content = content
+        self._parsed = _UNPARSED
         self.stream = None
 
     @property
@@ -263,8 +238,11 @@ class Response:
     def data(self) -> Any:
         """The body as its content type says: parsed JSON, text, bytes for the rest; None where there is none.
 
+        What the client's serializer writes, it reads too, JSON or not.
+
         Raises:
             DecodeError: the content type says JSON and the body is not.
+            ClosedError: the call asked for a stream and the body was not read.
         """
         if self._parsed is _UNPARSED:
             self._parsed = self._parse()
@@ -274,22 +252,22 @@ class Response:
         if not self.content or self.status_code == 204 or (self.request and self.request.method == "HEAD"):
             return None
         kind = media_type(self.headers.get("content-type"))
-        if kind == "application/json" or kind.endswith("+json"):
+        if kind in {"application/json", media_type(self.serializer.content_type)} or kind.endswith("+json"):
             return self.json()
         return self.text if kind.startswith("text/") or kind == "application/xml" else self.content
 
     def json(self) -> Any:
-        """The body parsed as JSON, whatever its content type.
+        """The body parsed by the client's serializer, as JSON unless it was given another, whatever its content type.
 
         Raises:
             DecodeError: the body is no JSON; the message shows where.
+            ClosedError: the call asked for a stream and the body was not read.
         """
         try:
             return self.serializer.loads(self.content)
         except (ValueError, RecursionError) as error:
-            shown = self.content[:80]
             raise DecodeError(
-                f"{self._label}: the body is no JSON ({error}); it starts with {shown!r}",
+                f"{self._label}: the body is no JSON ({one_line(str(error))}); it starts with {self.content[:80]!r}",
                 request=self.request,
                 response=self,
             ) from error
@@ -303,9 +281,9 @@ class Response:
         """
         try:
             return convert(self.json(), kind)
-        except (ValueError, TypeError, KeyError) as error:
-            if isinstance(error, ConfigurationError):
-                raise
+        except ConfigurationError:
+            raise
+        except ValueError as error:
             raise DecodeError(f"{self._label}: {error}", request=self.request, response=self) from error
 
     @property
@@ -326,11 +304,14 @@ class Response:
 
     @property
     def links(self) -> dict[str, Link]:
-        """The answer's links by relation (RFC 8288): `response.links["next"].url`."""
+        """The answer's links by relation (RFC 8288), absolute: `response.links["next"].url`.
+
+        The first of each relation; links with an `anchor` are left out, since they speak of another resource.
+        """
         found: dict[str, Link] = {}
         for value in self.headers.get_list("link"):
             for link in parse_link_header(value):
-                for relation in link.rel:
+                for relation in link.rel if "anchor" not in link.params else ():
                     found.setdefault(relation, self._absolute(link))
         return found
 
@@ -374,7 +355,7 @@ class Response:
         """The exception this 4xx or 5xx answer stands for."""
         problem = self.problem
         detail = (problem.detail or problem.title) if problem else None
-        message = f"{self._label}{': ' + detail if detail else ''}"
+        message = f"{self._label}{': ' + one_line(detail) if detail else ''}"
         error = status_error_class(self.status_code)(message, request=self.request, response=self)
         error.attempts = self.attempts
         if isinstance(error, RateLimitError):
@@ -389,17 +370,15 @@ class Response:
     @property
     def _label(self) -> str:
         asked = self.request.label if self.request is not None else "response"
-        return f"{asked}: {self.status_code} {self.reason}".rstrip()
+        return f"{asked}: {self.status_code} {one_line(self.reason)}".rstrip()
 
     def __repr__(self) -> str:
         return f"<Response {self._label}>"
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the unread body: a connection cannot be pickled."""
-        state = {
-            name: getattr(self, name) for name in self.__slots__ if name not in {"stream", "_parsed", "serializer"}
-        }
-        return state | {"stream": None, "_parsed": _UNPARSED, "serializer": JSON_SERIALIZER}
+        kept = {name: getattr(self, name) for name in self.__slots__ if name not in {"stream", "_parsed"}}
+        return kept | {"stream": None, "_parsed": _UNPARSED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
@@ -412,17 +391,3 @@ class _Unparsed:
 
 
 _UNPARSED = _Unparsed()
-
-
-def media_type(content_type: str | None) -> str:
-    """Type and subtype in lower case, without parameters."""
-    return (content_type or "").partition(";")[0].strip().lower()
-
-
-_CHARSET = re.compile(r";\s*charset\s*=\s*\"?([A-Za-z0-9._:+-]{1,40})", re.IGNORECASE)
-
-
-def charset(content_type: str | None) -> str:
-    """The charset a content type names, if Python knows it, else UTF-8."""
-    found = _CHARSET.search(content_type or "")
-    return found[1].lower() if found is not None and is_charset(found[1]) else "utf-8"
