@@ -18,7 +18,6 @@ HEAVY = (
     "faker",
     "grpc",
     "redis",
-    "rich",
     "trio",
     "pyreqwest",
     "httpx2",
