@@ -42,6 +42,9 @@ from .waiting_line import WaitingLines
 SPREAD = 0.1
 """A pause is lengthened by up to this share of itself, never shortened."""
 
+MARGIN = 0.01
+"""Seconds by which a server's window is kept longer than it says: its clock, and how finely it counts, are its own."""
+
 MEMORY = 10_000
 """Requests remembered per key. A policy with a larger quota is not kept by counting, but by its remainder."""
 
@@ -128,9 +131,9 @@ class Pace:
             self.left, self.reset_at = self.quota, now + self.span
         flying = self.tokens.flying
         waits = [(until(self.paused_until, now), "retry-after")]
-        waits += [
-            (window_wait(w.quota, w.seconds, self.landed, flying, ahead, now), "server limit") for w in self.windows
-        ]
+        for w in self.windows:
+            wait = window_wait(w.quota, w.seconds + MARGIN, self.landed, flying, ahead, now)
+            waits.append((wait, "server limit"))
         if self.left is not None and self.left - len(flying) <= ahead:
             waits.append((until(self.reset_at, now), "server limit"))
         return max(waits)

@@ -80,10 +80,8 @@ class _Wait:
         self.context.tell(RateLimited, self.request, waited=self.waited, refused=True, reason=self.reason)
         bounds = {"max_wait": self.max_wait, "deadline": self.context.remaining}
         shown = " and ".join(f"{name} {value:.3g} s" for name, value in bounds.items() if value is not None)
-        error = RateLimitExceeded(
-            f"{self.request.label}: {self.reason} of {self.key!r} asks to wait {decision.wait:.3g} s, too long for {shown}",
-            request=self.request,
-        )
+        wait = f"{self.reason} of {self.key!r} asks to wait {decision.wait:.3g} s"
+        error = RateLimitExceeded(f"{self.request.label}: {wait}, too long for {shown}", request=self.request)
         error.retry_after = decision.wait
         raise error
 
