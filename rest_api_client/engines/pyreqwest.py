@@ -9,7 +9,7 @@ What it can do and what not was measured, not read; the rules that follow from i
   it has really ended, not when nobody waits any more.
 - Its CancelledError is one that anyio does not recognise, and a native cancel that races with the result is lost:
   `_heed` sees to both.
-- Iterators that are sent are read in a thread of ours (`Upload`): Rust's threads must not be inside Python when the
+- Iterators that are sent are read in a thread of ours (`uploads`): Rust's threads must not be inside Python when the
   interpreter ends, and a source that hangs must not hold up the deadline.
 - After a fork its threads are gone and a call would wait for ever: the child is refused.
 - It normalises URLs in its own way (`/a/%2e%2e/b` becomes `/b`): what it would change is refused.
@@ -38,7 +38,7 @@ from rest_api_client.engines.gate import Gate, Permit
 from rest_api_client.engines.line import Line
 from rest_api_client.engines.pyreqwest_clients import Clients
 from rest_api_client.engines.pyreqwest_errors import told
-from rest_api_client.engines.uploads import AsyncUpload, Upload, UploadStopped
+from rest_api_client.engines.uploads import AsyncSource, Source, UploadStopped
 from rest_api_client.exceptions import CapabilityError, ClosedError, ConfigurationError, DeadlineExceeded, DecodeError
 from rest_api_client.headers import Headers
 from rest_api_client.models import Request, Response
@@ -104,10 +104,10 @@ class _Engine:
         chunks = body.open()
         if isinstance(chunks, AsyncIterator):
             self._refuse_async_body()
-            call.upload = AsyncUpload(chunks, body.length, call.exchange)
+            call.source = AsyncSource(chunks, body.length, call.exchange)
         else:
-            call.upload = Upload(chunks, body.length, call.exchange, self._clock)
-        return builder.body_stream(call.upload)
+            call.source = Source(chunks, body.length, call.exchange, self._clock)
+        return builder.body_stream(call.source.upload())
 
     def _refuse_async_body(self) -> None:
         """Refuse a body that only a loop can read, where there is none."""
@@ -228,7 +228,7 @@ class _Call:
         self.exchange = line.exchange
         self.context: Any = None
         self.answer: Any = None
-        self.upload: Upload | AsyncUpload | None = None
+        self.source: Source | AsyncSource | None = None
         self._line = line
         self._permit = permit
         self._abandoned = False
@@ -270,8 +270,8 @@ class _Call:
     def abandon(self) -> None:
         """Nobody waits for the head any more: if it is here, close; else let the call end by itself."""
         self._abandoned = True
-        if self.upload is not None:
-            self.upload.stop()
+        if self.source is not None:
+            self.source.stop()
         if self.answer is not None:
             self.end()
 
@@ -298,8 +298,8 @@ class _Call:
             if self.answer is not None:
                 self._leave()
         finally:
-            if self.upload is not None:
-                self.upload.finish()
+            if self.source is not None:
+                self.source.stop()
             self._permit.give_back()
 
     def _leave(self) -> None:

@@ -16,34 +16,23 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextvars import copy_context
-from typing import Protocol
+from typing import Any
 
-from rest_api_client.clock import Clock
+from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.transport import Exchange
 
-_AT_EXIT = 1.0
-"""Seconds that the exit of the process waits for an engine to notice that an upload was stopped."""
+AT_EXIT = 1.0
+"""Seconds that the exit of the process waits for an engine to notice that its uploads were stopped."""
+_GLANCE = 0.002
 
 
 class UploadStopped(Exception):
     """The exchange is over; there is nothing more to send. Seen by the engine only."""
 
 
-class Stoppable(Protocol):
-    """An upload under way."""
-
-    def stop(self) -> None:
-        """Let the engine's next wish for a chunk fail, one that waits now included. From any thread."""
-        ...
-
-    def finish(self) -> None:
-        """The exchange has ended: the engine asks for nothing more."""
-        ...
-
-
-class Upload:
-    """A sync iterator's chunks, read in a thread of ours from the moment the first one is asked for."""
+class Source:
+    """A sync iterator, read in a thread of ours from the moment the first chunk is asked for."""
 
     def __init__(self, chunks: Iterator[bytes], length: int | None, exchange: Exchange, clock: Clock) -> None:
         self._chunks = _Measured(length).each(chunks)
@@ -51,14 +40,19 @@ class Upload:
         self._clock = clock
         self._changed = threading.Condition()
         self._next: list[bytes | Exception] = []
-        self._begun = self._stopped = self._finished = False
-        with _lock:
-            _under_way.add(self)
+        self._begun = self._stopped = False
 
-    def __iter__(self) -> Iterator[bytes]:
-        return self
+    def upload(self) -> Iterator[bytes]:
+        """What the engine is given: the chunks, in whatever thread it asks for them."""
+        return _Upload(self)
 
-    def __next__(self) -> bytes:
+    def take(self) -> bytes:
+        """The next chunk; blocks until it is there, the deadline passed or `stop` was called.
+
+        Raises:
+            StopIteration: the source has ended.
+            UploadStopped: the deadline passed, or `stop` was called.
+        """
         if not self._begun:
             self._begun = True
             context = copy_context()
@@ -94,44 +88,69 @@ class Upload:
             return True
 
     def stop(self) -> None:
-        """Let the engine's next wish for a chunk fail, and the reading thread end at its next chunk."""
+        """Let the engine's next wish for a chunk fail, and the reading thread end at its next one. From any thread."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
-    def finish(self) -> None:
-        """The exchange has ended: nothing more is read."""
-        with self._changed:
-            self._stopped = self._finished = True
-            self._changed.notify_all()
 
-    def wait_until_finished(self, seconds: float) -> bool:
-        """Block until `finish` was called, or so long."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._finished, seconds)
-
-
-class AsyncUpload:
-    """An async iterator's chunks, read in the loop that sends them."""
+class AsyncSource:
+    """An async iterator, read in the loop that sends it."""
 
     def __init__(self, chunks: AsyncIterator[bytes], length: int | None, exchange: Exchange) -> None:
-        self._chunks = chunks
-        self._measured = _Measured(length)
+        self._chunks = _Measured(length).each_async(chunks)
         self._exchange = exchange
         self._stopped = False
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._measured.each_async(self._chunks):
-            if self._stopped:
-                raise UploadStopped
-            self._exchange.bytes_sent += len(chunk)  # before: behind the last chunk nobody asks again
-            yield chunk
+    def upload(self) -> AsyncIterator[bytes]:
+        """What the engine is given: the chunks."""
+        return _AsyncUpload(self)
+
+    async def take(self) -> bytes:
+        """The next chunk.
+
+        Raises:
+            StopAsyncIteration: the source has ended.
+            UploadStopped: `stop` was called.
+        """
+        chunk = await anext(self._chunks)
+        if self._stopped:
+            raise UploadStopped
+        self._exchange.bytes_sent += len(chunk)
+        return chunk
 
     def stop(self) -> None:
         """Let the engine's next wish for a chunk fail."""
         self._stopped = True
 
-    finish = stop
+
+class _Handed:
+    """What the engine alone holds: as long as it lives, the engine may still call into Python."""
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        with _lock:
+            _handed.add(self)
+
+
+class _Upload(_Handed):
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        source: Source = self.source
+        del self  # the traceback of an error would keep it alive
+        return source.take()
+
+
+class _AsyncUpload(_Handed):
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        source: AsyncSource = self.source
+        del self  # as above
+        return await source.take()
 
 
 class _Measured:
@@ -172,24 +191,25 @@ class _Measured:
         return ready
 
 
-_under_way: weakref.WeakSet[Upload] = weakref.WeakSet()
+_handed: weakref.WeakSet[_Handed] = weakref.WeakSet()
 _lock = threading.Lock()
 
 
-def stop_all() -> None:
-    """Stop every upload, and wait until their engines are out of Python. Called when the process exits."""
+def stop_all(clock: Clock = SYSTEM) -> None:
+    """Stop every upload, and wait until the engines have let go of them. Called when the process exits."""
     with _lock:
-        uploads = list(_under_way)
-    for upload in uploads:
-        upload.stop()
-    for upload in uploads:
-        upload.wait_until_finished(_AT_EXIT)
+        sources = [upload.source for upload in _handed]
+    for source in sources:
+        source.stop()
+    until = clock.monotonic() + AT_EXIT
+    while _handed and clock.monotonic() < until:
+        clock.sleep(_GLANCE)
 
 
 def _forget() -> None:
     global _lock
     _lock = threading.Lock()
-    _under_way.clear()
+    _handed.clear()
 
 
 atexit.register(stop_all)

@@ -975,13 +975,13 @@ def test_an_upload_hands_on_what_its_source_gives() -> None:
     """The chunks come in order, then the end; the source is read once it is wanted, in another thread."""
     threads = []
 
-    def source() -> Iterator[bytes]:
+    def chunks() -> Iterator[bytes]:
         threads.append(threading.get_ident())
         yield b"a"
         yield b"b"
 
     call = exchange()
-    upload = uploads.Upload(source(), 2, call, SYSTEM)
+    upload = uploads.Source(chunks(), 2, call, SYSTEM).upload()
     assert threads == []
     assert list(upload) == [b"a", b"b"]
     assert threads != [threading.get_ident()]
@@ -991,11 +991,11 @@ def test_an_upload_hands_on_what_its_source_gives() -> None:
 def test_an_upload_fails_as_its_source_does() -> None:
     """What the source raises comes behind its chunks."""
 
-    def source() -> Iterator[bytes]:
+    def chunks() -> Iterator[bytes]:
         yield b"a"
         raise ZeroDivisionError("mine")
 
-    upload = uploads.Upload(source(), None, exchange(), SYSTEM)
+    upload = uploads.Source(chunks(), None, exchange(), SYSTEM).upload()
     assert next(upload) == b"a"
     with pytest.raises(ZeroDivisionError, match="mine"):
         next(upload)
@@ -1006,22 +1006,36 @@ def test_an_upload_waits_for_its_source_until_the_deadline(deadline: float | Non
     """A source that hangs ends the upload at the deadline, or when it is stopped, by an error and not by an end."""
     over = threading.Event()
 
-    def source() -> Iterator[bytes]:
+    def chunks() -> Iterator[bytes]:
         over.wait(10)
         yield b"a"
 
-    upload = uploads.Upload(source(), None, exchange(deadline), SYSTEM)
+    source = uploads.Source(chunks(), None, exchange(deadline), SYSTEM)
     if deadline is None:
-        upload.stop()
+        source.stop()
     with pytest.raises(uploads.UploadStopped):
-        next(upload)
-    upload.finish()
+        next(source.upload())
+    source.stop()
     over.set()
+
+
+def test_exit_waits_for_engines_to_let_go_but_not_for_ever() -> None:
+    """The exit goes on as soon as no engine holds an upload, or after a second."""
+    uploads._forget()
+    clock = VirtualClock()
+    held = uploads.Source(iter([b"a"]), None, exchange(), SYSTEM).upload()
+    uploads.stop_all(clock)
+    assert clock.monotonic() == pytest.approx(uploads.AT_EXIT, abs=0.01)
+    with pytest.raises(uploads.UploadStopped):
+        next(held)
+    del held
+    uploads.stop_all(clock)
+    assert clock.monotonic() == pytest.approx(uploads.AT_EXIT, abs=0.01)
 
 
 def test_a_forked_child_has_no_uploads() -> None:
     """What the parent was sending is not waited for when the child exits."""
-    upload = uploads.Upload(iter([b"a"]), None, exchange(), SYSTEM)
+    upload = uploads.Source(iter([b"a"]), None, exchange(), SYSTEM).upload()
     uploads._forget()
     uploads.stop_all()
     assert next(upload) == b"a"
