@@ -397,7 +397,8 @@ async def _heed(work: Callable[[], Any]) -> Any:
     except asyncio.CancelledError:
         await checkpoint()  # anyio's own cancellation is raised here, and only that one does its scope take back
         raise
-    if task.cancelling() > before:
+    swallowed = task.cancelling() > before
+    if swallowed:
         await checkpoint()
         raise asyncio.CancelledError
     return result
