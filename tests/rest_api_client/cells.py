@@ -126,6 +126,13 @@ async def stream(client: Any, method: str, url: str, **options: Any) -> AsyncIte
             yield Streamed(response)
 
 
+def with_options(client: Any, **options: Any) -> Any:
+    """`client.with_options(...)` of either face: a light copy that shares the connections."""
+    if isinstance(client, AwaitableClient):
+        return AwaitableClient(client.plain.with_options(**options))
+    return client.with_options(**options)
+
+
 def engine_of(client: Any) -> Any:
     """The engine below a client."""
     return (client.plain if isinstance(client, AwaitableClient) else client)._core.transport
