@@ -218,13 +218,15 @@ class CircuitBreaker:
         """
         key = key_of(self.key, request)
         token = await self._enter(key, request, context)
+        failed: bool | None = None
         try:
             response = await proceed(request, context)
+            failed = context.classify(request, response).kind is Kind.FAILED
         except BaseException as error:
-            await self._ask(key, Report(token, _failed(request, context, error)), request, context)
+            failed = _failed(request, context, error)
             raise
-        failed = context.classify(request, response).kind is Kind.FAILED
-        await self._ask(key, Report(token, failed), request, context)
+        finally:
+            await self._ask(key, Report(token, failed), request, context)
         return response
 
     async def _enter(self, key: str, request: Request, context: Context) -> int:

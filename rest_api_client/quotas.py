@@ -22,7 +22,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from .state import ALLOW, Decision
 
@@ -30,6 +30,8 @@ from .state import ALLOW, Decision
 @dataclass(frozen=True, slots=True)
 class Take:
     """Give me a token, or tell me how long to wait for one."""
+
+    ahead: ClassVar[int] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,12 @@ class Tokens:
         self.flying: set[int] = set()
         self._last = 0
 
-    def give(self) -> Decision:
-        """A new one."""
+    def answer(self, command: Take | Peek, wait: float, reason: str) -> Decision:
+        """A new one for whoever takes and need not wait."""
+        if wait:
+            return Decision("wait", wait, reason)
+        if isinstance(command, Peek):
+            return ALLOW
         self._last += 1
         self.flying.add(self._last)
         return Decision("allow", token=self._last)
@@ -101,18 +107,11 @@ class WindowLimit:
         """Carry out a command at `now`."""
         while self.landed and self.landed[0] + self.period <= now:
             self.landed.popleft()
-        match command:
-            case Take() | Peek():
-                ahead = command.ahead if isinstance(command, Peek) else 0
-                wait = window_wait(self.calls, self.period, self.landed, self.tokens.flying, ahead, now)
-                if wait:
-                    return Decision("wait", wait, self.reason)
-                return self.tokens.give() if isinstance(command, Take) else ALLOW
-            case Land(token):
-                if self.tokens.end(token):
-                    self.landed.append(now)
-            case Return(token):
-                self.tokens.end(token)
+        if isinstance(command, Take | Peek):
+            wait = window_wait(self.calls, self.period, self.landed, self.tokens.flying, command.ahead, now)
+            return self.tokens.answer(command, wait, self.reason)
+        if self.tokens.end(command.token) and isinstance(command, Land):
+            self.landed.append(now)
         return ALLOW
 
 
@@ -154,18 +153,11 @@ class TokenBucket:
 
     def apply(self, command: QuotaCommand, now: float) -> Decision:
         """Carry out a command at `now`."""
-        match command:
-            case Take() | Peek():
-                ahead = command.ahead if isinstance(command, Peek) else 0
-                missing = self._spent_at(now) + len(self.tokens.flying) + 1 + ahead - self.burst
-                if missing > _DUST:
-                    return Decision("wait", missing / self.rate, self.reason)
-                return self.tokens.give() if isinstance(command, Take) else ALLOW
-            case Land(token):
-                if self.tokens.end(token):
-                    self._spent, self._at = self._spent_at(now) + 1, now
-            case Return(token):
-                self.tokens.end(token)
+        if isinstance(command, Take | Peek):
+            missing = self._spent_at(now) + len(self.tokens.flying) + 1 + command.ahead - self.burst
+            return self.tokens.answer(command, missing / self.rate if missing > _DUST else 0.0, self.reason)
+        if self.tokens.end(command.token) and isinstance(command, Land):
+            self._spent, self._at = self._spent_at(now) + 1, now
         return ALLOW
 
     def _spent_at(self, now: float) -> float:

@@ -101,29 +101,20 @@ class Pace:
 
     def apply(self, command: PaceCommand, now: float) -> Decision:
         """Carry out a command at `now`."""
-        match command:
-            case Take() | Peek():
-                wait, reason = self._wait(command.ahead if isinstance(command, Peek) else 0, now)
-                if wait:
-                    return Decision("wait", wait, reason)
-                return self.tokens.give() if isinstance(command, Take) else ALLOW
-            case Return(token):
-                self.tokens.end(token)
-            case Land(token):
-                if self._land(token, now) and self.left is not None:
-                    self.left -= 1
-            case Lesson():
-                self._land(command.token, now)
-                self._learn(command, now)
+        if isinstance(command, Take | Peek):
+            return self.tokens.answer(command, *self._wait(command.ahead, now))
+        if self.tokens.end(command.token) and not isinstance(command, Return):
+            self._land(now, told=isinstance(command, Lesson))
+        if isinstance(command, Lesson):
+            self._learn(command, now)
         return ALLOW
 
-    def _land(self, token: int, now: float) -> bool:
-        if not self.tokens.end(token):
-            return False
+    def _land(self, now: float, *, told: bool) -> None:
         self.landed.append(now)
         if len(self.landed) > MEMORY:
             self.landed.popleft()
-        return True
+        if self.left is not None and not told:
+            self.left -= 1
 
     def _wait(self, ahead: int, now: float) -> tuple[float, str]:
         if self.left is not None and now >= self.reset_at:
@@ -147,7 +138,8 @@ class Pace:
         elif lesson.remaining is not None:
             same = self.left is not None and now < self.reset_at
             self.left = min(self.left or 0, lesson.remaining) if same else lesson.remaining
-            self.quota, self.span, self.reset_at = lesson.quota, lesson.reset, now + lesson.reset
+            # A quota of 0 is how some servers write "no limit".
+            self.quota, self.span, self.reset_at = lesson.quota or None, lesson.reset, now + lesson.reset
 
     def _count_others(self, window: Window, now: float) -> None:
         """What the server counts beyond our own requests was used by others, and comes back when it says."""
@@ -190,8 +182,8 @@ def _remainder(headers: Headers, state: dict[str, dict[str, int]]) -> tuple[int 
     return None, None, None
 
 
-_LONGEST_RESET = 10**8
-"""A larger number of seconds is a date."""
+_LONGEST_RESET = 7 * 86_400
+"""A larger figure is a date, or not in seconds."""
 _LONGEST_FIELD = 2000
 
 
@@ -247,11 +239,12 @@ class ServerPacing:
         token = await take_token(self.lines, state, key, request, context, self.max_wait)
         try:
             response = await proceed(request, context)
+            lesson = read_lesson(token, response.headers, self._pause(request, response, context))
         except BaseException as error:
             await state.apply(key, Return(token) if never_sent(context, error) else Land(token))
             self.lines.nudge(key)
             raise
-        await state.apply(key, read_lesson(token, response.headers, self._pause(request, response, context)))
+        await state.apply(key, lesson)
         self.lines.nudge(key)
         return response
 

@@ -94,6 +94,5 @@ class _Wait:
 def never_sent(context: Context, error: BaseException) -> bool:
     """Whether a failed attempt provably never reached the server."""
     exchange = context.exchange
-    if isinstance(error, RefusedError) or exchange is None:
-        return isinstance(error, RefusedError)
-    return not exchange.handed_over or exchange.unsent
+    assert exchange is not None, "limits stand at the attempt level"
+    return isinstance(error, RefusedError) or not exchange.handed_over or exchange.unsent

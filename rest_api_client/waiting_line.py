@@ -74,6 +74,11 @@ class WaitingLines:
 
     def leave(self, place: Place) -> None:
         """Give up a place, served or not. If it was the head's, the next one that can be woken becomes head."""
+        if self._remove(place):
+            self._wake_head(place.key)
+
+    def _remove(self, place: Place) -> bool:
+        """Take a place out; whether it was the head's."""
         with self._lock:
             line = self._lines.get(place.key, deque())
             was_head = bool(line) and line[0] is place
@@ -81,25 +86,17 @@ class WaitingLines:
                 line.remove(place)
             if not line:
                 self._lines.pop(place.key, None)
-        if was_head:
-            self._wake_head(place.key)
+        return was_head
 
     def _wake_head(self, key: str) -> None:
         while True:
             with self._lock:
                 line = self._lines.get(key)
-                event = line[0].event if line else None
-            if event is None or event.set():
+                head = line[0] if line else None
+                event = head.event if head is not None else None
+            if head is None or event is None or event.set():
                 return
-            self._drop(key, event)
-
-    def _drop(self, key: str, event: Event) -> None:
-        with self._lock:
-            line = self._lines.get(key)
-            if line and line[0].event is event:
-                line.popleft()
-                if not line:
-                    del self._lines[key]
+            self._remove(head)
 
     def waiting(self, key: str) -> int:
         """How many stand in a line, its head included."""

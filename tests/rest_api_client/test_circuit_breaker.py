@@ -303,6 +303,37 @@ def test_an_answer_that_cannot_be_read_shows_that_the_server_lives(world: AnyWor
     assert changes(chain)[-1] == ("half-open", "closed")
 
 
+def test_a_classifier_that_fails_does_not_wedge_the_circuit(world: AnyWorld) -> None:
+    """T11: the probe's permit comes back whatever happens."""
+    chain = breaking(world, [FAIL, FAIL, OK, OK])
+    broken = [False]
+
+    class Judge:
+        stage = Stage.DEADLINE
+
+        async def __call__(self, request: Any, context: Any, proceed: Any) -> Any:
+            plain = context.call.classify
+
+            def classify(request: Request, result: Any) -> Any:
+                return 1 / 0 if broken[0] else plain(request, result)
+
+            context.call.classify = classify
+            return await proceed(request, context)
+
+    chain = breaking(world, [FAIL, FAIL, OK, OK], Judge())
+
+    async def body() -> list[Any]:
+        for _ in range(2):
+            await outcome(chain)
+        await world.runtime.sleep(5)
+        broken[0] = True
+        first = await outcome(chain)
+        broken[0] = False
+        return [first, await outcome(chain)]
+
+    assert world.run(body) == ["ZeroDivisionError", 200]
+
+
 def test_an_outcome_counts_only_for_the_state_that_admitted_its_call(world: AnyWorld) -> None:
     """A slow failure from before the circuit opened does not fail the probes sent after it."""
     chain = breaking(world, [respond(503, delay=9), FAIL, FAIL, respond(200, delay=6), OK])

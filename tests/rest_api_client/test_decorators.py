@@ -478,6 +478,17 @@ def test_a_sync_function_that_returns_an_awaitable_is_an_error(decorator: Any) -
         function()
 
 
+def test_an_awaitable_that_is_no_coroutine_is_an_error_too() -> None:
+    """A future, for instance."""
+
+    class Future:
+        def __await__(self) -> Iterator[int]:
+            return iter(())
+
+    with pytest.raises(ConfigurationError, match="async def"):
+        retry(lambda: Future())()
+
+
 def test_callable_objects_and_partials_of_async_functions_are_async(world: AnyWorld) -> None:
     """What counts is what the call gives."""
     if world.name == "sync":

@@ -124,6 +124,23 @@ def test_a_wait_that_turns_out_too_long_in_line_ends_in_a_refusal(world: AnyWorl
     assert chain.arrivals == [0]
 
 
+def test_one_behind_a_head_that_waits_longer_than_foreseen_gives_up_in_time(world: AnyWorld) -> None:
+    """The third may wait until 25 s, which looked enough; but the first is still open, and the second is head."""
+
+    class Until:
+        stage = Stage.DEADLINE
+
+        async def __call__(self, request: Any, context: Any, proceed: Any) -> Any:
+            context.call.deadline = 25.0 if request.url.target == "/2" else None
+            return await proceed(request, context)
+
+    chain = Chain(world.runtime, [Until(), RateLimit(calls=1, period=10)], respond(200, delay=20))
+    results = _all_at_once(world, chain, 3)
+    assert [type(result).__name__ for result in results] == ["Response", "Response", "RateLimitExceeded"]
+    assert chain.arrivals == [0, 30]
+    assert [event.waited for event in chain.events if isinstance(event, RateLimited)] == [25, 30]
+
+
 def test_a_wait_that_does_not_fit_into_the_deadline_is_refused_at_once(world: AnyWorld) -> None:
     """Waiting counts against the deadline; 10 s do not fit into 10."""
     chain = Chain(world.runtime, [Deadline(seconds=10), RateLimit(calls=1, period=10)], respond(200))

@@ -162,6 +162,7 @@ def test_a_line_of_the_gone_is_empty() -> None:
     lines, places = _line(GoneEvent())
     lines.leave(places[0])
     assert lines.waiting("k") == 0
+    lines.leave(places[1])
     assert lines.enter("k", Desk())[1] == 0  # type: ignore[arg-type]
 
 
@@ -171,6 +172,14 @@ def test_a_copy_and_a_pickle_have_no_waiters() -> None:
     for other in (copy.copy(lines), copy.deepcopy(lines), pickle.loads(pickle.dumps(lines))):
         assert other.waiting("k") == 0
     assert lines.waiting("k") == 2
+
+
+def test_lines_that_forget_are_empty() -> None:
+    """What a forked child does; those who waited may still leave."""
+    lines, places = _line(LiveEvent())
+    lines.forget()
+    assert lines.waiting("k") == 0
+    lines.leave(places[0])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
