@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from .async_runtime import AsyncRuntime
 from .client_core import ClientCore
 from .config import APIConfig
-from .downloads import save
+from .downloads import check_target, save
 from .exceptions import ClosedError
 from .hooks import check_hooks, rest_of_attempt
 from .models import Request, Response
@@ -128,6 +128,7 @@ class AsyncAPIClient(Surface):
             on_progress: called with (bytes saved, bytes in all or None).
             options: as for `request`.
         """
+        check_target(path)
         async with self.stream("GET", url, **options) as response:
             await save(response.response, path, on_progress)
             return response.response

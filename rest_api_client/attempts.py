@@ -60,11 +60,11 @@ class AttemptLevel:
         attempt = Context(call)
         attempt.memory = memory
         attempt.exchange = Exchange(call.runtime.clock, call.options.timeouts, call.deadline)
-        attempt.record = len(call.attempts)
         started = call.runtime.now() - call.started
-        call.attempts.append(
-            Attempt(number=attempt.record + 1, started=started, elapsed=0.0, url="", reason="in flight")
-        )
+        with call.lock:
+            attempt.record = len(call.attempts)
+            number = attempt.record + 1
+            call.attempts.append(Attempt(number=number, started=started, elapsed=0.0, url="", reason="in flight"))
         return attempt
 
     async def _pass(self, request: Request, attempt: Context) -> Response:
@@ -75,7 +75,11 @@ class AttemptLevel:
         except BaseException as error:
             _record(request, attempt, error)
             raise
-        _record(request, attempt, response)
+        try:
+            _record(request, attempt, response)
+        except BaseException:
+            await close(response)
+            raise
         return response
 
 

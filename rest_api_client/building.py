@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import quote
+from typing import Any, cast
 
 from .bodies import EMPTY, Body, ProgressBody
 from .context import Random
@@ -20,9 +19,10 @@ from .models import Request
 from .options import RequestOptions
 from .serializers import Serializer
 from .typing import ParamTypes, Scalar
-from .urls import URL, Origin, Userinfo, join, scalar, split_userinfo
+from .urls import URL, Origin, Userinfo, join, quoted, scalar, split_userinfo
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
+_ORIGIN = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -87,7 +87,7 @@ class RequestBuilder:
             withheld = tuple(dict.fromkeys((*left_headers, *left_params, *echoed)))
         body, content_headers = self._body(options)
         request = Request(
-            method=method.upper() if method.islower() else method,
+            method=method.upper() if isinstance(method, str) and method.islower() else method,
             url=target.with_params(params).with_params(options.get("params")),
             headers=self._headers(headers, content_headers, options),
             body=body,
@@ -101,12 +101,8 @@ class RequestBuilder:
             raise ConfigurationError(f"url={url!r}: give a str, got {type(url).__name__}")
         text = fill_template(url, values) if values is not None else url
         target, userinfo = split_userinfo(join(self._base_url, text))
-        template = url.partition("?")[0].partition("#")[0]
-        return (
-            (template if "://" not in template else "/" + template.split("://", 1)[1].partition("/")[2]),
-            target,
-            userinfo,
-        )
+        template = _ORIGIN.sub("", url.partition("?")[0].partition("#")[0])
+        return f"/{template.lstrip('/')}", target, userinfo
 
     def _headers(self, client: Headers, content: Mapping[str, str], options: RequestOptions) -> Headers:
         merged = content_headers(self._defaults.merged(client), content, options.get("headers"))
@@ -120,9 +116,8 @@ class RequestBuilder:
         return merged
 
     def _body(self, options: RequestOptions) -> tuple[Body, Mapping[str, str]]:
-        given: dict[str, Any] = {
-            name: options[name] for name in ("content", "json", "data", "files") if name in options
-        }
+        named = cast("Mapping[str, Any]", options)
+        given = {name: named[name] for name in ("content", "json", "data", "files") if name in named}
         if not given:
             return EMPTY, {}
         body, headers = encode_body(**given, serializer=self._serializer, random=self._random)
@@ -147,7 +142,7 @@ def _segment(name: str, value: Scalar) -> str:
     text = scalar(name, value)
     if text is None or text in {"", ".", ".."}:
         raise ConfigurationError(f"path_params[{name!r}]={value!r} would change the path: give a non-empty segment")
-    return quote(text, safe="")
+    return quoted(text)
 
 
 def _origins(base_url: str | None, allowed: Iterable[str]) -> frozenset[Origin]:

@@ -33,7 +33,8 @@ def _run(entry: EntryPoint, arguments: list[str]) -> int:
     try:
         command = entry.load()
     except ImportError as error:
-        return _fail(f"{entry.name!r} needs {error.name}: pip install 'rest-api-client-kit[all]'")
+        needed = error.name or error
+        return _fail(f"{entry.name!r} needs {needed}: pip install 'rest-api-client-kit[all]'")
     status: int = command(arguments)
     return status
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from .client_core import ClientCore
 from .config import APIConfig
-from .downloads import save
+from .downloads import check_target, save
 from .exceptions import ClosedError
 from .hooks import check_hooks, rest_of_attempt, send
 from .models import Request, Response
@@ -126,6 +126,7 @@ class APIClient(Surface):
             on_progress: called with (bytes saved, bytes in all or None).
             options: as for `request`.
         """
+        check_target(path)
         with self.stream("GET", url, **options) as response:
             self._runtime.run(save(response.response, path, on_progress))
             return response.response

@@ -54,9 +54,10 @@ class ConnectionOptions:
     def __post_init__(self) -> None:
         for name in ("max_connections", "max_connections_per_host"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise ConfigurationError(f"{name}={value!r}: give a whole number above 0, or None for no limit")
-        if not 0 <= self.keepalive_expiry < float("inf"):
+        expiry = self.keepalive_expiry
+        if not isinstance(expiry, int | float) or isinstance(expiry, bool) or not 0 <= expiry < float("inf"):
             raise ConfigurationError(f"keepalive_expiry={self.keepalive_expiry!r}: give seconds, 0 or more")
         if self.uds is not None and self.proxy is not None:
             raise ConfigurationError("uds and proxy exclude each other: give one")

@@ -7,6 +7,7 @@ call's own, and a fresh one per attempt. Policies read time, chance and options 
 from __future__ import annotations
 
 import random as _random  # noqa: TID251  the type only: the generator itself is handed in
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,7 @@ class Call:
         "deadline",
         "emit",
         "last",
+        "lock",
         "only",
         "options",
         "random",
@@ -90,6 +92,7 @@ class Call:
         self.started = runtime.now()
         self.deadline: float | None = None
         self.attempts: list[Attempt] = []
+        self.lock = threading.Lock()
         self.last: Response | Exception | None = None
         self._id: str | None = None
 

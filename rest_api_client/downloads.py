@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import suppress
+from itertools import count
 from os import PathLike
 from pathlib import Path
 from typing import IO
@@ -12,7 +12,31 @@ from typing import IO
 from .attempts import close
 from .exceptions import ClosedError, ConfigurationError
 from .models import Response
+from .reading import finish
 from .typing import Progress
+
+_SERIAL = count(1)
+_LONGEST_NAME = 40
+"""Characters of the target's name in that of the file beside it: a name may have 255 bytes in all."""
+
+
+def check_target(path: str | PathLike[str]) -> Path:
+    """The path, if a body can be saved there: asked before the request is sent.
+
+    Raises:
+        ConfigurationError: the folder is not there, or something stands at the path that is no ordinary file.
+    """
+    target = Path(path)
+    try:
+        odd = target.exists() and not target.is_file()
+        folder = target.parent.is_dir()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"cannot save to {str(target)!r}: {error}") from error
+    if odd or target.name == "..":
+        raise ConfigurationError(f"{str(target)!r} is a folder or a device: give the path of a file, or use stream()")
+    if not folder:
+        raise ConfigurationError(f"cannot save to {str(target)!r}: there is no folder {str(target.parent)!r}")
+    return target
 
 
 async def save(response: Response, path: str | PathLike[str], progress: Progress | None) -> None:
@@ -22,8 +46,9 @@ async def save(response: Response, path: str | PathLike[str], progress: Progress
 
     Raises:
         ConfigurationError: the folder is not there or cannot be written to.
+        ClosedError: the body was read already.
     """
-    target = Path(path)
+    target = check_target(path)
     part = _Part(target)
     try:
         await _pour(response, part.file, progress)
@@ -34,25 +59,30 @@ async def save(response: Response, path: str | PathLike[str], progress: Progress
 
 
 class _Part:
-    """The file that grows beside its target."""
+    """The file that grows beside its target. It is made as any new file is, so that the umask gives its mode."""
 
     def __init__(self, target: Path) -> None:
-        try:
-            handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        except OSError as error:
-            raise ConfigurationError(f"cannot write into {str(target.parent)!r}: {error.strerror or error}") from error
-        self.file = os.fdopen(handle, "wb")
-        self._path = Path(name)
+        while True:
+            name = f".{target.name[:_LONGEST_NAME]}.{os.getpid()}-{next(_SERIAL)}.part"
+            self._path = target.with_name(name)
+            try:
+                self.file: IO[bytes] = self._path.open("xb")
+            except FileExistsError:  # left by a process of the same number that was killed
+                continue
+            except OSError as error:
+                reason = error.strerror or error
+                raise ConfigurationError(f"cannot write into {str(target.parent)!r}: {reason}") from error
+            return
 
     def put_in_place(self, target: Path) -> None:
         self.file.flush()
         os.fsync(self.file.fileno())
         self.file.close()
-        self._path.chmod(0o666 & ~_umask())
         self._path.replace(target)
 
     def discard(self) -> None:
-        self.file.close()
+        with suppress(OSError):  # a full disk fails again on close
+            self.file.close()
         with suppress(OSError):
             self._path.unlink()
 
@@ -60,19 +90,22 @@ class _Part:
 async def _pour(response: Response, file: IO[bytes], progress: Progress | None) -> None:
     if response.stream is None:
         raise ClosedError("the body was read already: it cannot be saved")
-    declared = response.headers.get("content-length", "")
-    total = int(declared) if declared.isdecimal() and "content-encoding" not in response.headers else None
+    total = _announced(response)
     saved = 0
-    async for piece in response.stream:
-        file.write(piece)
-        saved += len(piece)
-        if progress is not None:
-            progress(saved, total)
-    await close(response)
+    chunks = aiter(response.stream)
+    try:
+        async for piece in chunks:
+            file.write(piece)
+            saved += len(piece)
+            if progress is not None:
+                progress(saved, total)
+    finally:
+        await finish(chunks)
+        await close(response)
 
 
-def _umask() -> int:
-    """The process's umask; it can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+def _announced(response: Response) -> int | None:
+    """Bytes in all, where the answer tells: an encoded body's length is not what will be saved."""
+    length = response.headers.get("content-length", "")
+    plain = "content-encoding" not in response.headers and length.isascii() and length.isdigit() and len(length) < 20
+    return int(length) if plain else None

@@ -9,8 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias
 
 from .models import Attempt
 
@@ -120,13 +119,10 @@ def fan_out(sinks: Sequence[Sink]) -> Sink | None:
     return emit
 
 
+# What the default hook insists on. The class has no public name, though it is a tuple of five that anybody may make.
+_UnraisableHookArgs: Any = next(kind for kind in tuple.__subclasses__() if kind.__name__ == "UnraisableHookArgs")
+
+
 def report(error: Exception, culprit: object, message: str) -> None:
     """Report an error that must not touch the call, as Python does with those nobody can catch."""
-    args = SimpleNamespace(
-        exc_type=type(error),
-        exc_value=error,
-        exc_traceback=error.__traceback__,
-        err_msg=message,
-        object=culprit,
-    )
-    sys.unraisablehook(cast("sys.UnraisableHookArgs", args))
+    sys.unraisablehook(_UnraisableHookArgs((type(error), error, error.__traceback__, message, culprit)))

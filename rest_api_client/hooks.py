@@ -39,8 +39,8 @@ def check_hooks(kind: type[Any], *, asynchronous: bool) -> None:
     """
     wanted = "async def" if asynchronous else "def"
     for name in HOOKS:
-        hook = kind.__dict__.get(name)
-        if hook is not None and inspect.iscoroutinefunction(hook) is not asynchronous:
+        # Looked up as a call will find it, so that a mixin's hook is checked too.
+        if inspect.iscoroutinefunction(getattr(kind, name, None)) is not asynchronous:
             raise ConfigurationError(f"{kind.__name__}.{name} must be `{wanted}` in this client")
 
 

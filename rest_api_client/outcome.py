@@ -6,6 +6,7 @@ GraphQL bring theirs, and a user replaces it with `classify=`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,8 +18,9 @@ from .exceptions import (
     DecodeError,
     Processed,
     RateLimitExceeded,
-    RequestTimeout,
+    RefusedError,
     ResponseTooLarge,
+    StatusError,
     TransportError,
 )
 from .models import Request, Response
@@ -82,6 +84,7 @@ def _of_response(response: Response) -> Outcome:
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (CircuitOpenError, "circuit open"),
     (RateLimitExceeded, "rate limited"),
+    (RefusedError, "refused"),
     (DeadlineExceeded, "deadline"),
     (ResponseTooLarge, "too large"),
     (DecodeError, "undecodable"),
@@ -89,18 +92,20 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def _of_error(error: BaseException) -> Outcome:
+    if isinstance(error, StatusError) and error.response is not None:  # raised by a hook or middleware
+        return _of_response(error.response)
     if isinstance(error, TransportError):
         return Outcome(Kind.FAILED, _words(error), processed=error.processed)
     for kind, reason in _REASONS:
         if isinstance(error, kind):
-            processed: Processed = "no" if kind in {CircuitOpenError, RateLimitExceeded} else "unknown"
+            processed: Processed = "no" if issubclass(kind, RefusedError) else "unknown"
             return Outcome(Kind.FAILED if kind is DeadlineExceeded else Kind.REJECTED, reason, processed=processed)
     return Outcome(Kind.REJECTED, "error")
 
 
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
 def _words(error: TransportError) -> str:
-    """ "connect error" from ConnectError, "read timeout" from ReadTimeout: few, fixed, fit for a label."""
-    name = "request timeout" if type(error) is RequestTimeout else type(error).__name__
-    return "".join(
-        f" {c.lower()}" if c.isupper() and i and not name[i - 1].isupper() else c.lower() for i, c in enumerate(name)
-    )
+    """ "connect error" from ConnectError, "tls error" from TLSError: few, fixed, fit for a label."""
+    return _WORD_START.sub(" ", type(error).__name__).lower()

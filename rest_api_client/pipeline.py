@@ -128,12 +128,12 @@ class Pipeline:
         runtime: what the policies wait on; their states are made for its clock.
 
     Raises:
-        ConfigurationError: two policies where one stage takes only one.
+        ConfigurationError: two policies where one stage takes only one, or something that is no policy.
     """
 
     def __init__(self, policies: Iterable[Policy], transport: Transport, runtime: Runtime) -> None:
         self.transport = transport
-        bound = [policy.bind(runtime) if isinstance(policy, Stateful) else policy for policy in policies]
+        bound = [_bind(policy, runtime) for policy in policies]
         self.policies: Sequence[Policy] = sorted(bound, key=lambda policy: policy.stage)
         _refuse_doubles(self.policies)
         calls = [policy for policy in self.policies if not policy.stage.per_attempt]
@@ -151,6 +151,16 @@ class Pipeline:
 
 
 _REPEATABLE = frozenset({Stage.CALL_MIDDLEWARE, Stage.ATTEMPT_MIDDLEWARE, Stage.RATE_LIMIT})
+
+
+def _bind(policy: Policy, runtime: Runtime) -> Policy:
+    bound = policy.bind(runtime) if isinstance(policy, Stateful) else policy
+    if not callable(bound) or not isinstance(getattr(bound, "stage", None), Stage):
+        raise ConfigurationError(
+            f"{bound!r} is no policy: it needs a `stage` and `async __call__(request, context, proceed)`; "
+            "a plain function goes to middleware="
+        )
+    return bound
 
 
 def _refuse_doubles(policies: Sequence[Policy]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from .exceptions import ConfigurationError
 from .serializers import JSON_SERIALIZER, Serializer, msgspec_serializer, orjson_serializer
@@ -33,6 +33,10 @@ def register(kind: Kind, name: str, make: Make) -> None:
     Raises:
         ConfigurationError: the name is taken.
     """
+    if kind not in get_args(Kind) or not callable(make):
+        raise ConfigurationError(
+            f"register({kind!r}, {name!r}, {make!r}): give 'policy', 'auth' or 'serializer', a name, a callable"
+        )
     if (kind, name) in _REGISTERED:
         raise ConfigurationError(f"the {kind} {name!r} is registered already: choose another name")
     _REGISTERED[kind, name] = make
@@ -48,8 +52,8 @@ def find(kind: Kind, name: str) -> Any:
     if make is None:
         known = available(kind)
         hint = closest(name, known)
-        did = f"did you mean {hint!r}?" if hint else f"known: {', '.join(known) or 'none'}"
-        raise ConfigurationError(f"no {kind} named {name!r}; {did} Register it, or install the package that brings it")
+        did = f"did you mean {hint!r}? If not" if hint else f"known: {', '.join(known) or 'none'}"
+        raise ConfigurationError(f"no {kind} named {name!r}; {did}: register it, or install the package that brings it")
     return make()
 
 
@@ -61,7 +65,10 @@ def available(kind: Kind) -> list[str]:
 
 def _installed(kind: str, name: str) -> Make | None:
     for entry in entry_points(group=GROUP, name=f"{kind}.{name}"):
-        return entry.load()  # type: ignore[no-any-return]
+        try:
+            return entry.load()  # type: ignore[no-any-return]
+        except (ImportError, AttributeError) as error:
+            raise ConfigurationError(f"the {kind} {name!r} ({entry.value}) cannot be loaded: {error}") from error
     return None
 
 

@@ -7,7 +7,7 @@ be retried. A call that streams leaves the body unread; its pieces are still cou
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 
 from .attempts import close
@@ -38,7 +38,8 @@ class Decode:
         limits = self.limits.for_stream() if context.options.stream else self.limits
         try:
             response.stream = DecodedStream(response, response.stream, limits)
-        except BaseException:
+        except APIError as error:
+            error.request, error.response = request, response
             await close(response)
             raise
         return response
@@ -51,10 +52,15 @@ class DecodedStream:
         self._response = response
         self._raw = raw
         self._decoder = Decoder(content_encodings(response.headers.get_list("content-encoding")), limits)
+        self._pieces = self._decode()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
+
+    async def _decode(self) -> AsyncGenerator[bytes, None]:
+        chunks = aiter(self._raw)
         try:
-            async for raw in self._raw:
+            async for raw in chunks:
                 for piece in self._decoder.decode(raw):
                     yield piece
             self._decoder.finish()
@@ -64,11 +70,22 @@ class DecodedStream:
             raise
         finally:
             self._response.raw_size = self._decoder.raw_bytes
+            await finish(chunks)
             await self._raw.aclose()
 
     async def aclose(self) -> None:
         """Give back the connection, or drop it where the body was not read to its end."""
-        await self._raw.aclose()
+        try:
+            await self._pieces.aclose()
+        finally:
+            await self._raw.aclose()
+
+
+async def finish(chunks: object) -> None:
+    """End an iterator that may be an async generator: one left suspended is ended by the collector, in any loop."""
+    close = getattr(chunks, "aclose", None)
+    if close is not None:
+        await close()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,18 +103,23 @@ class Read:
 
 
 async def read(response: Response, limit: int | None = None) -> Response:
-    """Read the body into the response, at most `limit` bytes of it, and give back what it held."""
-    if response.stream is None:
+    """Read the body into the response, at most `limit` bytes of it, and give back what it held.
+
+    Raises:
+        TransportError, DecodeError, ResponseTooLarge, DeadlineExceeded: the body did not come whole.
+    """
+    stream = response.stream
+    if stream is None:
         return response
-    pieces: list[bytes] = []
-    size = 0
+    body = bytearray()
+    chunks = aiter(stream)
     try:
-        async for piece in response.stream:
-            pieces.append(piece)
-            size += len(piece)
-            if limit is not None and size >= limit:
+        async for piece in chunks:
+            body += piece
+            if limit is not None and len(body) >= limit:
                 break
     finally:
-        await response.stream.aclose()
-    response.fill(b"".join(pieces))
+        await finish(chunks)
+        await stream.aclose()
+    response.fill(bytes(body[:limit]))
     return response

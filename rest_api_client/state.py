@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from .exceptions import ConfigurationError
 from .forks import in_child
 
 CommandT = TypeVar("CommandT")
@@ -67,6 +68,8 @@ class MemoryState(Generic[CommandT]):
     def __init__(
         self, fresh: Callable[[], PureState[CommandT]], now: Callable[[], float], max_keys: int = 10_000
     ) -> None:
+        if max_keys < 1:
+            raise ConfigurationError(f"MemoryState(max_keys={max_keys!r}): give 1 or more")
         self._fresh = fresh
         self._now = now
         self._max_keys = max_keys

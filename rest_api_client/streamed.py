@@ -8,16 +8,18 @@ where the body was read to its end, else it is dropped.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from . import streaming
 from .attempts import close
 from .exceptions import ClosedError
 from .headers import Headers
 from .models import Attempt, Response
-from .reading import read
+from .reading import finish, read
 from .streaming import ServerSentEvent
 from .sync_runtime import SyncRuntime
+
+ReaderT = TypeVar("ReaderT")
 
 
 class _Unread:
@@ -25,6 +27,7 @@ class _Unread:
 
     def __init__(self, response: Response) -> None:
         self.response = response
+        self._readers: list[Any] = []
 
     @property
     def status_code(self) -> int:
@@ -69,11 +72,26 @@ class _Unread:
         if stream is None:
             raise ClosedError("the body was read or closed already: a stream can be read once")
         self.response.stream = None
+        chunks = aiter(stream)
         try:
-            async for chunk in stream:
+            async for chunk in chunks:
                 yield chunk
         finally:
+            await finish(chunks)
             await stream.aclose()
+
+    def _keep(self, reader: ReaderT) -> ReaderT:
+        """Remember an iterator, since its user may drop it half-way: what it holds is given back with the block."""
+        self._readers.append(reader)
+        return reader
+
+    async def _close(self) -> None:
+        readers, self._readers = self._readers, []
+        try:
+            for reader in reversed(readers):
+                await finish(reader)
+        finally:
+            await close(self.response)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__.lstrip('_')} {self.response!r}>"
@@ -88,15 +106,15 @@ class StreamedResponse(_Unread):
 
     def iter_bytes(self) -> Iterator[bytes]:
         """The decoded body in pieces of at most 64 KiB, as they come."""
-        return self._runtime.iterate(self._chunks())
+        return self._runtime.iterate(self._keep(self._chunks()))
 
     def iter_text(self) -> Iterator[str]:
         """The body as text; characters split over two pieces are put together."""
-        return self._runtime.iterate(streaming.text(self._chunks(), self.response.encoding))
+        return self._runtime.iterate(self._keep(streaming.text(self._keep(self._chunks()), self.response.encoding)))
 
     def iter_lines(self) -> Iterator[str]:
         r"""The body's lines without their ends (\\n, \\r\\n or \\r)."""
-        return self._runtime.iterate(streaming.lines(self._chunks(), self.response.encoding))
+        return self._runtime.iterate(self._keep(streaming.lines(self._keep(self._chunks()), self.response.encoding)))
 
     def iter_ndjson(self) -> Iterator[Any]:
         """One parsed value per line (NDJSON, JSON Lines); blank lines are skipped.
@@ -104,11 +122,11 @@ class StreamedResponse(_Unread):
         Raises:
             DecodeError: a line that is no JSON; the message gives its number.
         """
-        return self._runtime.iterate(streaming.ndjson(self._chunks()))
+        return self._runtime.iterate(self._keep(streaming.ndjson(self._keep(self._chunks()))))
 
     def iter_events(self) -> Iterator[ServerSentEvent]:
         """Server-sent events, as the WHATWG HTML standard reads them."""
-        return self._runtime.iterate(streaming.events(self._chunks()))
+        return self._runtime.iterate(self._keep(streaming.events(self._keep(self._chunks()))))
 
     def read(self) -> Response:
         """Read the rest of the body; gives the whole response."""
@@ -116,7 +134,7 @@ class StreamedResponse(_Unread):
 
     def close(self) -> None:
         """Give the connection back. Idempotent."""
-        self._runtime.run(close(self.response))
+        self._runtime.run(self._close())
 
 
 class AsyncStreamedResponse(_Unread):
@@ -124,15 +142,15 @@ class AsyncStreamedResponse(_Unread):
 
     def aiter_bytes(self) -> AsyncIterator[bytes]:
         """The decoded body in pieces of at most 64 KiB, as they come."""
-        return self._chunks()
+        return self._keep(self._chunks())
 
     def aiter_text(self) -> AsyncIterator[str]:
         """The body as text; characters split over two pieces are put together."""
-        return streaming.text(self._chunks(), self.response.encoding)
+        return self._keep(streaming.text(self._keep(self._chunks()), self.response.encoding))
 
     def aiter_lines(self) -> AsyncIterator[str]:
         r"""The body's lines without their ends (\\n, \\r\\n or \\r)."""
-        return streaming.lines(self._chunks(), self.response.encoding)
+        return self._keep(streaming.lines(self._keep(self._chunks()), self.response.encoding))
 
     def aiter_ndjson(self) -> AsyncIterator[Any]:
         """One parsed value per line (NDJSON, JSON Lines); blank lines are skipped.
@@ -140,11 +158,11 @@ class AsyncStreamedResponse(_Unread):
         Raises:
             DecodeError: a line that is no JSON; the message gives its number.
         """
-        return streaming.ndjson(self._chunks())
+        return self._keep(streaming.ndjson(self._keep(self._chunks())))
 
     def aiter_events(self) -> AsyncIterator[ServerSentEvent]:
         """Server-sent events, as the WHATWG HTML standard reads them."""
-        return streaming.events(self._chunks())
+        return self._keep(streaming.events(self._keep(self._chunks())))
 
     async def aread(self) -> Response:
         """Read the rest of the body; gives the whole response."""
@@ -152,4 +170,4 @@ class AsyncStreamedResponse(_Unread):
 
     async def aclose(self) -> None:
         """Give the connection back. Idempotent."""
-        await close(self.response)
+        await self._close()

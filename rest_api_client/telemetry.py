@@ -191,13 +191,17 @@ class MetricsCollector:
     def __init__(self) -> None:
         self._renew_lock()
         in_child(self._renew_lock)
-        self.reset()
+        self._reset()
 
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()
 
     def reset(self) -> None:
         """Forget everything counted so far."""
+        with self._lock:
+            self._reset()
+
+    def _reset(self) -> None:
         self.calls: Counter[tuple[str, str, str]] = Counter()
         self.attempts: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()

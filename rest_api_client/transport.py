@@ -76,7 +76,8 @@ class Timeouts:
     def __post_init__(self) -> None:
         for name in (f.name for f in fields(self)):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float) and 0 < value < float("inf")):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and 0 < value < float("inf")):
                 raise ConfigurationError(f"Timeouts({name}={value!r}): give seconds above 0, or None for no limit")
 
     @classmethod
