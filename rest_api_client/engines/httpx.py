@@ -14,9 +14,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, ClassVar, Literal, NoReturn
+from typing import Any, ClassVar, Literal, NoReturn, TypeVar
 
 from rest_api_client.async_runtime import AsyncRuntime
 from rest_api_client.clock import SYSTEM, Clock
@@ -28,7 +28,7 @@ from rest_api_client.engines.line import Line, on_line
 from rest_api_client.engines.proxies import Proxies
 from rest_api_client.engines.stock import Lane, LaneKey, Stock
 from rest_api_client.engines.tls import Trust
-from rest_api_client.engines.waits import LoopWaits, ThreadWaits, Waits
+from rest_api_client.engines.waits import LoopWaits, ThreadWaits, Waits, interruptible
 from rest_api_client.exceptions import (
     APIError,
     ClosedError,
@@ -39,10 +39,12 @@ from rest_api_client.exceptions import (
 )
 from rest_api_client.headers import Headers
 from rest_api_client.models import Request, Response
-from rest_api_client.runtime import Runtime, current_abort
+from rest_api_client.runtime import Event, Runtime, current_abort
 from rest_api_client.sync_runtime import SyncRuntime
 from rest_api_client.transport import Capability, Exchange
+from rest_api_client.urls import Origin
 
+T = TypeVar("T")
 Flavour = Literal["httpx", "httpx2"]
 
 _BOTH = frozenset(Capability) - {Capability.SYNC, Capability.ASYNCIO, Capability.TRIO, Capability.VIRTUAL_TIME}
@@ -79,10 +81,11 @@ class _Engine:
         permit = await self._gate.enter(request.url.origin, line)
         try:
             self._refuse_closed()
-            lane = self._lane(request)
+            lane = await self._lane(request, line)
         except BaseException:
             permit.give_back()
             raise
+        self._busy.add(lane)
         hold = _Hold(self, lane, permit, line)
         try:
             return await self._exchange(request, hold)
@@ -95,12 +98,13 @@ class _Engine:
         exchange = line.exchange
         if lane.backend.wire is not None:
             exchange.peer = lane.backend.wire.peer
-            line.hold(lane.backend.wire.shut_down)
+            exchange.proof = not lane.backend.wire.shared
+            line.hold(lane.shut_down)
         content = self.library.content(request.body)
         asked = self.library.request(request, content, proxied=lane.key.proxy is not None)
         try:
             with on_line(line):
-                answer = await self.library.call(lane.transport, asked)
+                answer = await self.guard(lane, line, self.library.call(lane.transport, asked))
         except Exception as error:
             if error is content.failure:
                 raise
@@ -109,19 +113,24 @@ class _Engine:
             await content.aclose()
         return hold.answer(answer)
 
-    def _lane(self, request: Request) -> Lane:
-        url = request.url
-        https = url.scheme == "https"
-        key = LaneKey(url.origin, self._proxies.find(url), https and self._trust.shows_cert(at_home=request.at_home))
-        home = self._waits.home()
-        lane = self._stock.take(home, key, self._runtime.now())
-        if lane is None:
-            self._stock.make_room(self._gate.inside)
-            context = self._trust.context(at_home=request.at_home) if https else None
-            proxy_context = self._trust.context(at_home=False) if key.proxy and key.proxy.scheme == "https" else None
-            lane = self.library.lane(key, home, self._waits, self._options, context, proxy_context)
-        self._busy.add(lane)
-        return lane
+    async def _lane(self, request: Request, line: Line) -> Lane:
+        key = self._key(request)
+        lane = self._stock.take(self._waits.home(), key, self._runtime.now())
+        return lane or self._new_lane(key, at_home=request.at_home)
+
+    def _key(self, request: Request) -> LaneKey:
+        shown = request.url.scheme == "https" and self._trust.shows_cert(at_home=request.at_home)
+        return LaneKey(request.url.origin, self._proxies.find(request.url), shown)
+
+    def _new_lane(self, key: LaneKey, *, at_home: bool) -> Lane:
+        self._stock.make_room(self._gate.inside)
+        context = self._trust.context(at_home=at_home) if key.origin.scheme == "https" else None
+        proxy_context = self._trust.context(at_home=False) if key.proxy and key.proxy.scheme == "https" else None
+        return self.library.lane(key, self._waits.home(), self._waits, self._options, context, proxy_context)
+
+    async def guard(self, lane: Lane, line: Line, work: Coroutine[Any, Any, T]) -> T:
+        """Await work on a lane, however long it takes; who waits on a socket is ended there."""
+        return await work
 
     def _refuse_closed(self) -> None:
         if self._closed:
@@ -129,6 +138,10 @@ class _Engine:
 
     def free(self, lane: Lane, *, keep: bool) -> None:
         """Take a lane back from an exchange."""
+        if lane.on_end is not None:
+            lane.on_end()
+        if not self._stock.release(lane, keep=keep):
+            return
         self._busy.discard(lane)
         if keep and lane.usable and not self._closed:
             self._stock.give_back(lane, self._runtime.now())
@@ -197,6 +210,55 @@ class AsyncHttpxEngine(_Engine):
     ) -> None:
         options = options or ConnectionOptions()
         super().__init__(options, AsyncLibrary.load(flavour), LoopWaits(), AsyncRuntime(clock), flavour)
+        self._leads: dict[tuple[object, LaneKey], list[Event]] = {}
+        self._http1: set[Origin] = set()
+
+    def _may_share(self, key: LaneKey) -> bool:
+        return self._options.http2 and key.origin.scheme == "https" and key.origin not in self._http1
+
+    async def _lane(self, request: Request, line: Line) -> Lane:
+        """A lane; where the server may speak HTTP/2, whoever comes while the first one connects waits for that."""
+        key = self._key(request)
+        while self._may_share(key):
+            place = (id(self._waits.home()), key)
+            lane = self._stock.take(self._waits.home(), key, self._runtime.now())
+            if lane is not None:
+                return lane
+            if place not in self._leads:
+                return self._lead(place, self._new_lane(key, at_home=request.at_home))
+            event = self._runtime.event()
+            self._leads[place].append(event)
+            line.hold(event.set)
+            while not event.is_set():
+                await self._runtime.wait(event, line.connecting().left())
+            line.hold(None)
+        return await super()._lane(request, line)
+
+    def _lead(self, place: tuple[object, LaneKey], lane: Lane) -> Lane:
+        followers = self._leads[place] = []
+
+        def end() -> None:
+            if self._leads.get(place) is followers:
+                del self._leads[place]
+            for event in followers:
+                event.set()
+
+        def begun(http2: bool) -> None:
+            if http2:
+                self._stock.share(lane)
+            else:
+                self._http1.add(lane.key.origin)
+            end()
+
+        lane.backend.begun = begun
+        lane.on_end = end
+        return lane
+
+    async def guard(self, lane: Lane, line: Line, work: Coroutine[Any, Any, T]) -> T:
+        """Await work on a lane; on one that is, or may become, shared, it is ended wherever it stands."""
+        if lane.on_end is None:
+            return await work
+        return await interruptible(line, work)
 
 
 class _Hold:
@@ -223,6 +285,18 @@ class _Hold:
             reason=extensions.get("reason_phrase", b"").decode("latin-1"),
             http_version=exchange.http_version,
         )
+
+    async def guard(self, work: Coroutine[Any, Any, T]) -> T:
+        """See `_Engine.guard`."""
+        return await self._engine.guard(self.lane, self.line, work)
+
+    async def cut(self, chunks: Any) -> None:
+        """End the reading of the body where it stands."""
+        wire = self.lane.backend.wire
+        if wire is None or not wire.shared:
+            self.lane.drop()
+        if chunks is not None:
+            await self._engine.library.unwind(chunks)
 
     def keep(self) -> None:
         """The exchange ended well: the lane can serve the next one."""
@@ -295,7 +369,7 @@ class _Body:
             raise StopAsyncIteration
         try:
             with on_line(self._hold.line):
-                chunk = await self._pull()
+                chunk = await self._hold.guard(self._pull())
         except BaseException as error:
             self._closed = True
             self._hold.drop()
@@ -322,11 +396,9 @@ class _Body:
         if self._closed:
             return
         self._closed = True
-        self._hold.lane.drop()
         try:
             with on_line(self._hold.line), suppress(Exception):
-                if self._chunks is not None:
-                    await self._library.unwind(self._chunks)
+                await self._hold.cut(self._chunks)
                 await self._library.close(self._stream)
         finally:
             self._hold.drop()

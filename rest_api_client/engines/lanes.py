@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
 from typing import Any, Protocol, cast
 
+import anyio  # noqa: TID251  only anyio's scope ends httpcore's generators on both loops
+
 from rest_api_client.bodies import Body, Chunks
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines.network import Backend, SyncBackend
@@ -235,12 +237,14 @@ class AsyncLibrary(_Common):
         return chunk
 
     async def unwind(self, chunks: Any) -> None:
-        """Run the library's nested generators to their end, which the closed connection makes an error.
+        """Run the library's nested generators to their end: the connection is closed, or else the scope is.
 
         Closing only the outermost would leave the inner ones to the garbage collector, which trio reports.
         """
-        async for _ in chunks:
-            pass
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            async for _ in chunks:
+                pass
 
     async def close(self, stream: Any) -> None:
         """Close the body."""

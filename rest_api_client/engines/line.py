@@ -29,7 +29,7 @@ from rest_api_client.transport import Exchange
 class Line:
     """One exchange on its way through the engine: what is left of its time, and how an abort reaches it."""
 
-    __slots__ = ("_lock", "_wake", "connect_until", "deadline", "exchange", "runtime")
+    __slots__ = ("_cancel", "_lock", "_wake", "connect_until", "deadline", "exchange", "runtime")
 
     def __init__(self, exchange: Exchange, runtime: Runtime) -> None:
         self.exchange = exchange
@@ -38,6 +38,7 @@ class Line:
         self.deadline = min(limits, default=None)
         self.connect_until: float | None = None
         self._wake: Callable[[], object] | None = None
+        self._cancel: Callable[[], object] | None = None
         self._lock = threading.Lock()
         exchange.on_abort(self._interrupt)
 
@@ -52,10 +53,22 @@ class Line:
         if wake is not None and self.exchange.aborted:
             raise aborted(self.exchange)
 
+    def cancel_by(self, cancel: Callable[[], object] | None) -> None:
+        """Have an abort do this instead, whatever is held: the connection belongs to others too.
+
+        Raises:
+            ReadError: it was aborted already.
+        """
+        with self._lock:
+            self._cancel = cancel
+        if cancel is not None and self.exchange.aborted:
+            raise aborted(self.exchange)
+
     def _interrupt(self) -> None:
         with self._lock:
-            if self._wake is not None:
-                self._wake()
+            end = self._cancel or self._wake
+            if end is not None:
+                end()
 
     def patience(self, seconds: float | None, late: type[RequestTimeout]) -> Patience:
         """The limit of one operation that begins now."""

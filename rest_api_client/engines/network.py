@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeAlias
 
@@ -33,6 +34,7 @@ class Backend:
 
     Attributes:
         wire: the connection made last, or None.
+        begun: see `Wire.begun`.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Backend:
         self._write_error = write_error
         self._proxied = proxied
         self.wire: Wire | None = None
+        self.begun: Callable[[bool], object] | None = None
 
     async def connect_tcp(self, host: str, port: int, **_: object) -> Stream:
         """Connect to a name or an address.
@@ -72,6 +75,7 @@ class Backend:
 
     def _stream(self, sock: socket.socket, line: Line) -> Stream:
         self.wire = wire = Wire(sock, self._waits)
+        wire.begun = self.begun
         line.exchange.peer = wire.peer
         try:
             line.hold(wire.shut_down)

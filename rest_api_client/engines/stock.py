@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from rest_api_client.engines.network import Backend
 from rest_api_client.engines.proxies import Proxy
 from rest_api_client.urls import Origin
+
+MAX_STREAMS = 100
+"""Exchanges on one HTTP/2 connection at once; also what httpcore announces."""
 
 
 class LaneKey(NamedTuple):
@@ -32,12 +36,15 @@ class LaneKey(NamedTuple):
 class Lane:
     """An httpx transport with one connection.
 
+    `users` is how many exchanges it carries: one, or several where it turned out to be HTTP/2 and may be shared.
+
     Attributes:
         key: what it can serve.
         home: the loop it belongs to, held weakly: a lane in the stock must not keep its loop alive.
         transport: the httpx transport.
         backend: what made its connection.
         idle_since: when it was given back.
+        on_end: called when an exchange on it ends; only where it may be shared.
     """
 
     key: LaneKey
@@ -45,6 +52,8 @@ class Lane:
     transport: Any
     backend: Backend
     idle_since: float = 0.0
+    users: int = 1
+    on_end: Callable[[], object] | None = None
 
     @property
     def usable(self) -> bool:
@@ -74,6 +83,14 @@ class _Shelf:
     def __init__(self) -> None:
         self.lanes: dict[Lane, None] = {}
         self.by_key: dict[LaneKey, list[Lane]] = {}
+        self.shared: dict[LaneKey, list[Lane]] = {}
+
+    def unshare(self, lane: Lane) -> None:
+        same = self.shared.get(lane.key, [])
+        if lane in same:
+            same.remove(lane)
+            if not same:
+                del self.shared[lane.key]
 
     def add(self, lane: Lane) -> None:
         self.lanes[lane] = None
@@ -115,16 +132,50 @@ class Stock:
             return sum(len(shelf.lanes) for shelf in self._shelves.values())
 
     def take(self, home: object, key: LaneKey, now: float) -> Lane | None:
-        """An idle lane for this key, or None."""
+        """A lane for this key, shared or idle, or None."""
         with self._lock:
             self._sweep(now)
             shelf = self._shelves.get(home)
-            same = shelf.by_key.get(key) if shelf is not None else None
-            if shelf is None or not same:
+            if shelf is None:
+                return None
+            for lane in shelf.shared.get(key, ()):
+                if lane.users < MAX_STREAMS and lane.usable:
+                    lane.users += 1
+                    return lane
+            same = shelf.by_key.get(key)
+            if not same:
                 return None
             lane = same[-1]
             shelf.remove(lane)
+            lane.users = 1
+            if lane.backend.wire is not None and lane.backend.wire.shared:
+                shelf.shared.setdefault(key, []).append(lane)
             return lane
+
+    def share(self, lane: Lane) -> None:
+        """Let others use this lane as well, while it is in use."""
+        home = lane.home()
+        if home is not None and lane.backend.wire is not None:
+            with self._lock:
+                lane.backend.wire.shared = True
+                self._shelf(home).shared.setdefault(lane.key, []).append(lane)
+
+    def release(self, lane: Lane, *, keep: bool) -> bool:
+        """One exchange less; say whether it was the last one. A lane that is not to be kept gets no new ones."""
+        home = lane.home()
+        with self._lock:
+            lane.users -= 1
+            shelf = self._shelves.get(home) if home is not None else None
+            if shelf is not None and not (keep and lane.users):
+                shelf.unshare(lane)
+            return lane.users == 0
+
+    def _shelf(self, home: object) -> _Shelf:
+        shelf = self._shelves.get(home)
+        if shelf is None:
+            shelf = self._shelves[home] = _Shelf()
+            weakref.finalize(home, shelf.clear)
+        return shelf
 
     def make_room(self, in_use: int) -> None:
         """Close the oldest idle lanes until one more connection fits."""
@@ -148,11 +199,7 @@ class Stock:
             lane.drop()
             return
         with self._lock:
-            shelf = self._shelves.get(home)
-            if shelf is None:
-                shelf = self._shelves[home] = _Shelf()
-                weakref.finalize(home, shelf.clear)
-            shelf.add(lane)
+            self._shelf(home).add(lane)
             self._sweep(now)
 
     def _sweep(self, now: float) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rest_api_client.engines.errors import aborted
 from rest_api_client.engines.line import current_line
+from rest_api_client.engines.waits import Ended
 from rest_api_client.engines.wire import TLS, Layer, Wire
 from rest_api_client.exceptions import APIError, ConnectError, ReadError, ReadTimeout, TLSError, WriteTimeout
 from rest_api_client.runtime import run_sync
@@ -43,8 +44,10 @@ class Stream:
                 exchange.phase = "wait"
         try:
             data = await self._layer.receive(max_bytes, patience)
-        except APIError:
-            raise  # our timeouts are OSErrors too
+        except APIError as error:  # before the OSErrors, which our timeouts are as well
+            if self.wire.shared:
+                raise Ended(error) from error
+            raise
         except ssl.SSLError as error:
             raise self._broken(error) from error
         except (OSError, ValueError) as error:
@@ -78,7 +81,10 @@ class Stream:
         before = self.wire.sent
         try:
             await self._layer.send(buffer, patience)
-        except APIError:
+            self._tell(http2=buffer.startswith(_HTTP2_PREFACE))
+        except APIError as error:
+            if self.wire.shared:
+                raise Ended(error) from error
             raise
         except (OSError, ValueError) as error:
             if exchange.aborted:
@@ -87,6 +93,11 @@ class Stream:
         finally:
             if not self._negotiating and not buffer.startswith(_HTTP2_PREFACE):
                 exchange.bytes_sent += self._taken(self.wire.sent - before, len(buffer))
+
+    def _tell(self, *, http2: bool) -> None:
+        if self.wire.begun is not None and not self._negotiating:
+            begun, self.wire.begun = self.wire.begun, None
+            begun(http2)
 
     def _taken(self, moved: int, size: int) -> int:
         if isinstance(self._layer, Wire):

@@ -138,5 +138,5 @@ def _load(context: ssl.SSLContext, cert: Cert) -> None:
         context.load_cert_chain(certificate, key[0] if key else None, password=lambda: password)
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"cert={str(certificate)!r} cannot be loaded: {error}; give (certificate, key) or (certificate, key, password)"
+            f"cert={str(certificate)!r} cannot be loaded: {error}; give (certificate, key[, password])"
         ) from error

@@ -11,10 +11,16 @@ import math
 import select
 import socket
 import sys
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
 import anyio  # noqa: TID251  the border to the loop: readiness of a socket is not the runtime's business
+
+from rest_api_client.engines.errors import aborted
+from rest_api_client.engines.line import Line
+from rest_api_client.exceptions import ReadTimeout
+
+T = TypeVar("T")
 
 
 class Waits(Protocol):
@@ -81,6 +87,56 @@ class LoopWaits:
     async def writable(self, sock: socket.socket, seconds: float | None) -> bool:
         """Have the loop watch for writing."""
         return await _watch(anyio.wait_writable, sock, seconds)
+
+
+class Ended(BaseException):
+    """One exchange on a shared connection is over; `error` says why.
+
+    Not an Exception, because httpcore takes those for the connection's end, and fails all the others with them.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+async def interruptible(line: Line, work: Awaitable[T]) -> T:
+    """Await work that may stand in line behind other exchanges; the deadline or an abort ends it wherever it stands.
+
+    Raises:
+        DeadlineExceeded: the deadline passed.
+        ReadError: the exchange was aborted.
+    """
+    patience = line.patience(None, ReadTimeout)
+    try:
+        scope = anyio.CancelScope()
+        line.cancel_by(_soon(scope.cancel))
+        left = patience.left()
+        scope.deadline = math.inf if left is None else anyio.current_time() + left
+    except BaseException:
+        line.cancel_by(None)
+        work.close() if isinstance(work, Coroutine) else None
+        raise
+    try:
+        with scope:
+            return await work
+    except Ended as end:
+        raise end.error from end.error.__cause__
+    finally:
+        line.hold(None)
+        line.cancel_by(None)
+    patience.left()
+    raise aborted(line.exchange)
+
+
+def _soon(function: Callable[[], object]) -> Callable[[], object]:
+    """The same function, called in this loop, from whatever thread."""
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        token = trio.lowlevel.current_trio_token()
+        return lambda: token.run_sync_soon(function)
+    loop = asyncio.get_running_loop()
+    return lambda: loop.call_soon_threadsafe(function)
 
 
 async def _watch(wait: Callable[[socket.socket], Any], sock: socket.socket, seconds: float | None) -> bool:

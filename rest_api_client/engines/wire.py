@@ -42,9 +42,11 @@ class Wire:
     Attributes:
         sent: bytes the kernel has taken.
         peer: the other end's address, for people.
+        begun: called once, with whether it is HTTP/2, when the first bytes of the protocol have been sent.
+        shared: whether several exchanges use it at once.
     """
 
-    __slots__ = ("_lock", "_sock", "_waits", "closed", "peer", "sent")
+    __slots__ = ("_lock", "_sock", "_waits", "begun", "closed", "peer", "sent", "shared")
 
     def __init__(self, sock: socket.socket, waits: Waits) -> None:
         self._sock = sock
@@ -52,6 +54,8 @@ class Wire:
         self._lock = threading.Lock()
         self.closed = False
         self.sent = 0
+        self.begun: Callable[[bool], object] | None = None
+        self.shared = False
         self.peer = _peer(sock)
 
     async def receive(self, size: int, patience: Patience) -> bytes:

@@ -28,8 +28,8 @@ from rest_api_client.headers import Headers
 from rest_api_client.models import Request
 from rest_api_client.transport import Capability
 from rest_api_client.urls import URL
-from tests.rest_api_client.engines.rigs import Rig, assert_clean, exchange, fetch, read, request
 from tests.rest_api_client.engines.raw import OK, Peer, RawServer, Silent, dead_port
+from tests.rest_api_client.engines.rigs import Rig, assert_clean, exchange, fetch, read, request
 
 
 def test_an_answer_comes_with_all_its_parts(rig: Rig) -> None:
