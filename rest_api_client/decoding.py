@@ -37,7 +37,7 @@ _ZSTD_WINDOW = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyLimits:
-    """How much a response body may become. None switches a limit off.
+    """How large an answer may be: what its body may become, and its head. None switches a limit off.
 
     Attributes:
         max_decoded_bytes: size of a buffered body once decoded; streams have none (`for_stream`).
@@ -45,12 +45,17 @@ class BodyLimits:
             20, deflate cannot exceed 1032.
         ratio_after: decoded bytes below which any ratio is fine.
         max_encodings: length of the chain in Content-Encoding (5, as in urllib3 and httpx2).
+        max_headers: header fields of one answer (100, as in Python's http.client and hyper). An engine may stop
+            earlier, with a `RemoteProtocolError`.
+        max_header_bytes: size of their names and values together.
     """
 
     max_decoded_bytes: int | None = 64 * 1024 * 1024
     max_ratio: float | None = 200.0
     ratio_after: int = 8 * 1024 * 1024
     max_encodings: int | None = 5
+    max_headers: int | None = 100
+    max_header_bytes: int | None = 64 * 1024
 
     def __post_init__(self) -> None:
         for name in (field.name for field in fields(self)):

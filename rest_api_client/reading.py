@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from .attempts import close
 from .context import Context
 from .decoding import BodyLimits, Decoder, content_encodings
-from .exceptions import APIError
+from .exceptions import APIError, ResponseTooLarge
 from .models import Request, Response
 from .pipeline import Stage
 from .transport import ByteStream
@@ -31,18 +31,37 @@ class Decode:
     stage = Stage.DECODE
 
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
-        """Hand on the answer with its body decoded as it is read."""
+        """Hand on the answer with its body decoded as it is read.
+
+        Raises:
+            ResponseTooLarge: more header fields, or encodings of the body, than the client accepts.
+        """
         response = await proceed(request, context)
-        if response.stream is None:
-            return response
         limits = self.limits.for_stream() if context.options.stream else self.limits
         try:
-            response.stream = DecodedStream(response, response.stream, limits)
+            _check_head(response, limits)
+            if response.stream is not None:
+                response.stream = DecodedStream(response, response.stream, limits)
         except APIError as error:
             error.request, error.response = request, response
             await close(response)
             raise
         return response
+
+
+def _check_head(response: Response, limits: BodyLimits) -> None:
+    fields = response.headers.multi_items()
+    if limits.max_headers is not None and len(fields) > limits.max_headers:
+        raise ResponseTooLarge(
+            f"the answer has {len(fields)} header fields, more than {limits.max_headers}: "
+            "if the server means it, raise BodyLimits(max_headers=...)"
+        )
+    size = sum(len(name) + len(value) for name, value in fields)
+    if limits.max_header_bytes is not None and size > limits.max_header_bytes:
+        raise ResponseTooLarge(
+            f"the answer's header fields have {size} bytes, more than {limits.max_header_bytes}: "
+            "if the server means it, raise BodyLimits(max_header_bytes=...)"
+        )
 
 
 class DecodedStream:
