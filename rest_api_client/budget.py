@@ -33,6 +33,7 @@ class Withdraw:
 
 
 BudgetCommand: TypeAlias = Deposit | Withdraw
+DEPOSIT, WITHDRAW = Deposit(), Withdraw()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,6 +74,7 @@ class Report:
 
 
 BreakerCommand: TypeAlias = Enter | Report
+ENTER: Final = Enter()
 
 BUCKETS: Final = 10
 
@@ -230,7 +231,7 @@ class CircuitBreaker:
         return response
 
     async def _enter(self, key: str, request: Request, context: Context) -> int:
-        decision = await self._ask(key, Enter(), request, context)
+        decision = await self._ask(key, ENTER, request, context)
         if decision.verdict == "allow":
             return decision.token
         wait = f"for {decision.wait:.3g} s more" if decision.wait else "until a probe has passed"

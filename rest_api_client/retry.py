@@ -29,7 +29,7 @@ from dataclasses import InitVar, dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from .attempts import close
-from .budget import BudgetCommand, Deposit, RetryBudget, Withdraw
+from .budget import DEPOSIT, WITHDRAW, BudgetCommand, RetryBudget
 from .context import Context, Random
 from .events import RetryDecided
 from .exceptions import APIError, ConfigurationError, DeadlineExceeded, HookError, RefusedError
@@ -264,7 +264,7 @@ class RetryConfig:
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
         """Send the request until its result stands."""
         if self.state is not None:
-            await self.state.apply(str(request.url.origin), Deposit())
+            await self.state.apply(str(request.url.origin), DEPOSIT)
         attempt, previous_delay = 1, 0.0
         while True:
             result: Response | Exception
@@ -363,7 +363,7 @@ class RetryConfig:
         # A throttled request that was told when to come back adds no load that the server did not ask for.
         if self.state is None or (outcome.kind is Kind.THROTTLED and asked is not None):
             return step
-        paid = await self.state.apply(str(request.url.origin), Withdraw())
+        paid = await self.state.apply(str(request.url.origin), WITHDRAW)
         return step if paid.verdict == "allow" else Stop(NO_BUDGET)
 
 
@@ -373,11 +373,14 @@ async def _discard(result: Response | Exception) -> None:
 
 
 def _note(request: Request, context: Context, step: Retry | Stop, result: Response | Exception, attempt: int) -> None:
+    """Write the decision into the attempt's record, which says "return" already, and tell listeners."""
     decision, delay = (RETRY, step.delay) if isinstance(step, Retry) else (step.reason, None)
+    if decision == RETURN:
+        return
     records = context.call.attempts
     if 0 <= context.record < len(records):
         records[context.record] = replace(records[context.record], decision=decision, delay=delay)
-    if decision != RETURN and context.emit is not None:
+    if context.emit is not None:
         reason = context.classify(request, result).reason
         context.tell(RetryDecided, request, attempt=attempt, decision=decision, delay=delay, reason=reason)
 

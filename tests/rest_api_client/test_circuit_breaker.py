@@ -174,6 +174,21 @@ def test_a_failed_probe_opens_it_again(world: AnyWorld) -> None:
     assert world.run(body) == [503, 503, 503, "CircuitOpenError", "CircuitOpenError"]
 
 
+def test_several_probes_must_all_pass(world: AnyWorld) -> None:
+    """With `probes=2` one success is not enough, and a failure after it opens the circuit again."""
+    chain = breaking(world, [FAIL, FAIL, OK, FAIL, OK, OK], probes=2)
+
+    async def body() -> list[Any]:
+        results = [await outcome(chain), await outcome(chain)]
+        for _ in range(2):
+            await world.runtime.sleep(5)
+            results += [await outcome(chain), await outcome(chain)]
+        return results
+
+    assert world.run(body) == [503, 503, 200, 503, 200, 200]
+    assert changes(chain)[-3:] == [("half-open", "open"), ("open", "half-open"), ("half-open", "closed")]
+
+
 def test_while_a_probe_is_on_its_way_others_are_refused(world: AnyWorld) -> None:
     """Nobody knows how long; `retry_after` is None."""
     chain = breaking(world, [FAIL, FAIL, respond(200, delay=2), OK])
