@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 
 import pytest
 
@@ -95,3 +96,24 @@ def test_a_forked_child_starts_afresh() -> None:
             os._exit(0 if ask(state, "a") == 1 else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert ask(state, "a") == 2
+
+
+def test_threads_share_one_object_per_key() -> None:
+    """Commands of many threads are carried out one after the other, and none is lost."""
+    state = counting()
+    threads = [
+        threading.Thread(target=lambda: [run_sync(state.apply("key", "ask")) for _ in range(200)]) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert run_sync(state.apply("key", "last")).token == 801
+
+
+def test_a_state_keeps_at_least_one_key() -> None:
+    """With none it would forget what it just granted."""
+    with pytest.raises(ConfigurationError, match="max_keys=0"):
+        counting(max_keys=0)
+    state = counting(max_keys=1)
+    assert [run_sync(state.apply("key", "ask")).token for _ in range(3)] == [1, 2, 3]

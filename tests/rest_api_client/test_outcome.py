@@ -1,0 +1,104 @@
+"""What each end of an attempt means, as one table."""
+
+from __future__ import annotations
+
+import pytest
+
+from rest_api_client.exceptions import (
+    APIError,
+    CircuitOpenError,
+    ConfigurationError,
+    ConnectError,
+    DeadlineExceeded,
+    DecodeError,
+    NameResolutionError,
+    PoolTimeout,
+    RateLimitExceeded,
+    ReadError,
+    ReadTimeout,
+    RefusedError,
+    RemoteProtocolError,
+    RequestTimeout,
+    ResponseTooLarge,
+    StatusError,
+    TLSError,
+    TransportError,
+)
+from rest_api_client.headers import Headers
+from rest_api_client.models import Request, Response
+from rest_api_client.outcome import Kind, Outcome, classify_http
+from rest_api_client.urls import URL
+
+REQUEST = Request(method="GET", url=URL.parse("https://api.test/"))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "processed"),
+    [
+        (200, "ok", "yes"), (204, "ok", "yes"), (304, "ok", "yes"), (302, "ok", "yes"), (399, "ok", "yes"),
+        (400, "rejected", "unknown"), (401, "rejected", "unknown"), (404, "rejected", "unknown"),
+        (408, "failed", "unknown"), (425, "failed", "no"), (429, "throttled", "no"), (451, "rejected", "unknown"),
+        (500, "failed", "unknown"), (501, "rejected", "unknown"), (502, "failed", "unknown"), (503, "failed", "unknown"),
+        (504, "failed", "unknown"), (520, "failed", "unknown"), (599, "failed", "unknown"), (999, "failed", "unknown"),
+    ],
+)  # fmt: skip
+def test_each_status_has_its_meaning(status: int, kind: str, processed: str) -> None:
+    """Kind, whether the server acted, and a reason of two words."""
+    reason = "ok" if kind == "ok" else f"status {status}"
+    assert classify_http(REQUEST, Response(status)) == Outcome(Kind(kind), reason, None, processed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("status", [404, 429, 503])
+def test_retry_after_is_read_whatever_the_status(status: int) -> None:
+    """The server's wish comes along with every failure, not with a success."""
+    headers = Headers({"retry-after": "7"})
+    assert classify_http(REQUEST, Response(status, headers=headers)).retry_after == 7.0
+    assert classify_http(REQUEST, Response(200, headers=headers)).retry_after is None
+
+
+class GreenPipeError(TransportError):
+    """A user's own."""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reason", "processed"),
+    [
+        (ConnectError(), "failed", "connect error", "unknown"),
+        (TLSError(), "failed", "tls error", "unknown"),
+        (NameResolutionError(), "failed", "name resolution error", "unknown"),
+        (ReadError(), "failed", "read error", "unknown"),
+        (ReadTimeout(), "failed", "read timeout", "unknown"),
+        (RequestTimeout(), "failed", "request timeout", "unknown"),
+        (PoolTimeout(), "failed", "pool timeout", "no"),
+        (RemoteProtocolError(), "failed", "remote protocol error", "unknown"),
+        (GreenPipeError(), "failed", "green pipe error", "unknown"),
+        (DeadlineExceeded(), "failed", "deadline", "unknown"),
+        (CircuitOpenError(), "rejected", "circuit open", "no"),
+        (RateLimitExceeded(), "rejected", "rate limited", "no"),
+        (RefusedError(), "rejected", "refused", "no"),
+        (ResponseTooLarge(), "rejected", "too large", "unknown"),
+        (DecodeError(), "rejected", "undecodable", "unknown"),
+        (ConfigurationError(), "rejected", "error", "unknown"),
+        (APIError(), "rejected", "error", "unknown"),
+        (StatusError(), "rejected", "error", "unknown"),
+        (ValueError(), "rejected", "error", "unknown"),
+        (TimeoutError(), "rejected", "error", "unknown"),
+        (KeyboardInterrupt(), "rejected", "error", "unknown"),
+    ],
+)
+def test_each_error_has_its_meaning(error: BaseException, kind: str, reason: str, processed: str) -> None:
+    """The network's failures are worth another try; what this client refused was not sent; the rest is final."""
+    assert classify_http(REQUEST, error) == Outcome(Kind(kind), reason, None, processed)  # type: ignore[arg-type]
+
+
+def test_what_the_engine_proves_counts() -> None:
+    """A transport error that is proved unsent says so."""
+    error = ReadError()
+    error.processed = "no"
+    assert classify_http(REQUEST, error).processed == "no"
+
+
+def test_a_status_raised_as_an_error_means_what_the_status_means() -> None:
+    """A hook that raises for a 503 does not hide it from the breaker."""
+    response = Response(503, headers=Headers({"retry-after": "3"}))
+    assert classify_http(REQUEST, response.error()) == classify_http(REQUEST, response)
