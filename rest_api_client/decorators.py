@@ -19,29 +19,25 @@ refuses to begin when it is too late already; it never claims to stop the functi
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
-import random as _random  # noqa: TID251  the default source of chance, handed on; rehearsals give their own
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, fields, replace
-from typing import Any, Final, ParamSpec, Protocol, Self, TypeAlias, TypeVar, cast, overload
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any, ParamSpec, Protocol, Self, TypeAlias, TypeVar, cast, overload
 
 from .async_runtime import AsyncRuntime
-from .attempts import AttemptLevel
 from .circuit_breaker import CircuitBreaker
 from .clock import SYSTEM, Clock
-from .context import Call, Context, Random
+from .context import Context, Random
 from .deadline import AmbientDeadline, Deadline, ambient_deadline, ambient_moment, check_seconds, earlier
 from .exceptions import ConfigurationError, DeadlineExceeded, StatusError
+from .function_calls import FunctionRunner, finished, is_async, name_of
 from .models import Request, Response
 from .outcome import Classify, Kind, Outcome, classify_http
-from .pipeline import Policy, Stateful
+from .pipeline import Policy
 from .rate_limiter import RateLimit
 from .retry import RetryConfig
-from .runtime import Runtime
 from .sync_runtime import SyncRuntime
-from .telemetry import LOGGER, log_event
-from .urls import URL
+from .telemetry import LOGGER
 from .utils import closest
 
 P = ParamSpec("P")
@@ -146,7 +142,7 @@ def deadline(seconds: float, *, clock: Clock = SYSTEM) -> Decorator:
     check_seconds("deadline(seconds", seconds)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        if _checked(function):
+        if is_async(function):
             return _async_deadline(function, seconds, clock)
         return _sync_deadline(function, seconds, clock)
 
@@ -154,7 +150,7 @@ def deadline(seconds: float, *, clock: Clock = SYSTEM) -> Decorator:
 
 
 def _async_deadline(function: Callable[..., Any], seconds: float, clock: Clock) -> Callable[..., Any]:
-    runner = _Runner(Deadline(seconds=seconds), AsyncRuntime(clock), function, classify_http, None)
+    runner = FunctionRunner(Deadline(seconds=seconds), AsyncRuntime(clock), function, classify_http, None)
 
     @functools.wraps(function)
     async def limited(*args: Any, **kwargs: Any) -> Any:
@@ -172,7 +168,7 @@ def _async_deadline(function: Callable[..., Any], seconds: float, clock: Clock) 
 
 
 def _sync_deadline(function: Callable[..., Any], seconds: float, clock: Clock) -> Callable[..., Any]:
-    name = _name(function)
+    name = name_of(function)
 
     @functools.wraps(function)
     def limited(*args: Any, **kwargs: Any) -> Any:
@@ -183,7 +179,7 @@ def _sync_deadline(function: Callable[..., Any], seconds: float, clock: Clock) -
             raise DeadlineExceeded(f"{name}() was not begun: the deadline round it has passed")
         token = ambient_deadline.set(AmbientDeadline(clock, moment))
         try:
-            return _plain(function(*args, **kwargs), name)
+            return finished(function(*args, **kwargs), name)
         finally:
             ambient_deadline.reset(token)
 
@@ -212,8 +208,8 @@ def log_request(
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        name = _name(function)
-        if _checked(function):
+        name = name_of(function)
+        if is_async(function):
 
             @functools.wraps(function)
             async def logged_async(*args: Any, **kwargs: Any) -> Any:
@@ -226,7 +222,7 @@ def log_request(
         @functools.wraps(function)
         def logged(*args: Any, **kwargs: Any) -> Any:
             with _Logged(name, level, clock) as record:
-                record.result = _plain(function(*args, **kwargs), name)
+                record.result = finished(function(*args, **kwargs), name)
                 return record.result
 
         return logged
@@ -266,84 +262,6 @@ def _response_fields(response: Response) -> dict[str, object]:
     return found
 
 
-# ---------------------------------------------------------------------- a call of a function as a call of the chain
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _FunctionCall(Request):
-    """What stands in a request's place: the function, by its name."""
-
-    @property
-    def label(self) -> str:
-        """The function's name, for people."""
-        return f"{self.template}()"
-
-    @property
-    def idempotent(self) -> bool:
-        """Whoever decorates a function says that it may be called again."""
-        return True
-
-
-class _Returned(Response):
-    """What a function returned, on its way up through the policies."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        super().__init__(200)
-        self.value = value
-
-
-_NOWHERE: Final = URL(scheme="function", host="", port=0, target="/")
-
-Work: TypeAlias = Callable[[Context], Awaitable[Any]]
-
-
-class _Runner:
-    """Runs calls of one function through one policy."""
-
-    def __init__(
-        self,
-        policy: Policy,
-        runtime: Runtime,
-        function: Callable[..., Any],
-        classify: Classify,
-        random: Random | None,
-    ) -> None:
-        name = _name(function)
-        if isinstance(policy, RateLimit | CircuitBreaker) and policy.state is None:
-            policy = replace(policy, key=lambda request: name)
-        self.policy = policy.bind(runtime) if isinstance(policy, Stateful) else policy
-        self.runtime = runtime
-        self.request = _FunctionCall(method="CALL", url=_NOWHERE, template=name)
-        self.classify = classify
-        self.random = random or _random.SystemRandom()
-
-    async def run(self, work: Work) -> Any:
-        """One call: the function's own result, or its own error."""
-
-        async def end(request: Request, context: Context) -> Response:
-            assert context.exchange is not None
-            context.exchange.handed_over = True
-            result = await work(context)
-            return result if isinstance(result, Response) else _Returned(result)
-
-        emit = log_event if LOGGER.isEnabledFor(logging.WARNING) else None
-        call = Call(self.runtime, self.random, classify=self.classify, emit=emit)
-        call.deadline = ambient_moment(self.runtime.clock)
-        response = await self._through(end, Context(call))
-        return response.value if isinstance(response, _Returned) else response
-
-    def _through(self, end: Callable[[Request, Context], Awaitable[Response]], context: Context) -> Awaitable[Response]:
-        if not self.policy.stage.per_attempt:
-            return self.policy(self.request, context, AttemptLevel(end))
-
-        def attempt(request: Request, context: Context) -> Awaitable[Response]:
-            return self.policy(request, context, end)
-
-        return AttemptLevel(attempt)(self.request, context)
-
-
 def _decorator(
     function: Callable[..., Any] | None,
     policy: Policy,
@@ -352,8 +270,8 @@ def _decorator(
     random: Random | None,
 ) -> Any:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        if _checked(function):
-            runner = _Runner(policy, AsyncRuntime(clock), function, _classifier(on), random)
+        if is_async(function):
+            runner = FunctionRunner(policy, AsyncRuntime(clock), function, _classifier(on), random)
 
             @functools.wraps(function)
             async def wrapped_async(*args: Any, **kwargs: Any) -> Any:
@@ -362,12 +280,12 @@ def _decorator(
             return wrapped_async
 
         runtime = SyncRuntime(clock)
-        runner = _Runner(policy, runtime, function, _classifier(on), random)
+        runner = FunctionRunner(policy, runtime, function, _classifier(on), random)
 
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             async def work(context: Context) -> Any:
-                return _plain(function(*args, **kwargs), _name(function))
+                return finished(function(*args, **kwargs), name_of(function))
 
             return runtime.run(runner.run(work))
 
@@ -408,34 +326,3 @@ def _built(kind: Callable[..., T], options: dict[str, Any]) -> T:
             hint = f"did you mean {near!r}?" if near else f"known are {', '.join(sorted(known))}"
             raise ConfigurationError(f"{getattr(kind, '__name__', kind)} has no option {name!r}: {hint}")
     return kind(**options)
-
-
-def _name(function: Callable[..., Any]) -> str:
-    return getattr(function, "__qualname__", type(function).__qualname__)
-
-
-def _checked(function: Callable[..., Any]) -> bool:
-    """Whether a function is async.
-
-    Raises:
-        ConfigurationError: it is no function, or a generator function.
-    """
-    if not callable(function):
-        raise ConfigurationError(f"{function!r} is no function: put this decorator below @classmethod and @property")
-    routine = inspect.isroutine(function) or isinstance(function, functools.partial)
-    asked: Any = function if routine else type(function).__call__
-    if inspect.isgeneratorfunction(asked) or inspect.isasyncgenfunction(asked):
-        raise ConfigurationError(
-            f"{_name(function)} is a generator function: its call does nothing yet. Decorate the function that makes "
-            "the request inside it, or collect the items and return a list"
-        )
-    return inspect.iscoroutinefunction(asked)
-
-
-def _plain(result: T, name: str) -> T:
-    """A sync function's result, unless it is something that still has to be awaited."""
-    if inspect.isawaitable(result):
-        if inspect.iscoroutine(result):
-            result.close()
-        raise ConfigurationError(f"{name}() returned an awaitable: write it as `async def`, so that its end is seen")
-    return result
