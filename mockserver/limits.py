@@ -101,6 +101,10 @@ class SlidingWindow:
         return {"kind": "window", "calls": self.calls, "period": self.period}
 
 
+_DUST = 1e-9
+"""Tokens that rounding may take from a whole number: a full bucket must give its whole burst at any moment."""
+
+
 class TokenBucket:
     """A bucket of `burst` tokens, refilled at `rate` tokens per second; a call takes one.
 
@@ -134,7 +138,9 @@ class TokenBucket:
         return Verdict(allowed=allowed, remaining=remaining, retry_after=0.0 if allowed else back, reset=back)
 
     def _tokens(self, now: float) -> float:
-        return self.burst - max(0.0, self._full_at - now) * self.rate
+        tokens = self.burst - max(0.0, self._full_at - now) * self.rate
+        whole = round(tokens)
+        return whole if abs(tokens - whole) < _DUST else tokens
 
     def unused(self) -> TokenBucket:
         """The same settings, a full bucket."""

@@ -161,3 +161,10 @@ def test_senseless_settings_are_refused_by_name(make, named: str) -> None:  # ty
     """The message names the setting."""
     with pytest.raises(ValueError, match=named):
         make()
+
+
+def test_a_full_bucket_gives_its_whole_burst_at_any_moment() -> None:
+    """Rounding at an odd moment does not refuse the last call of a burst."""
+    for moment in (0.0, 15.03, 1234.567, 86_400.1):
+        bucket = TokenBucket(1.0, 4)
+        assert [bucket.admit(moment).allowed for _ in range(5)] == [True] * 4 + [False]
