@@ -73,6 +73,8 @@ class AttemptLevel:
         try:
             response = await self._chain(request, attempt)
         except BaseException as error:
+            if isinstance(error, APIError):
+                error.request = error.request or request
             _record(request, attempt, error)
             raise
         try:
