@@ -12,10 +12,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import httpx
 
 from rest_api_client import (
     APIClient,
@@ -25,10 +27,15 @@ from rest_api_client import (
     Response,
     ResponseTooLarge,
     VirtualClock,
+    streaming,
 )
 from rest_api_client.async_runtime import AsyncRuntime
+from rest_api_client.cookies import CookieJar
+from rest_api_client.decoding import content_encodings
+from rest_api_client.runtime import iterate_sync
 from rest_api_client.sync_runtime import SyncRuntime
 from rest_api_client.transport import Capability, Exchange
+from rest_api_client.utils import parse_http_date, parse_link_header, parse_retry_after, redact_url
 
 ENGINES = ("httpx", "httpx2", "pyreqwest")
 
@@ -348,3 +355,106 @@ def importing_is_not_dear() -> list[Figure]:
 
     ours, theirs = cpu("rest_api_client"), cpu("httpx")
     return [Figure("import rest_api_client", ours * 1000, "ms"), Figure("ratio to httpx", ours / theirs, "times")]
+
+
+QUICK_SERVER = """
+import asyncio
+HEAD = b"HTTP/1.1 200 OK\\r\\ncontent-type: application/json\\r\\ncontent-length: 160\\r\\n\\r\\n"
+ANSWER = HEAD + b'{"name": "' + b"x" * 148 + b'"}'
+class Quick(asyncio.Protocol):
+    def connection_made(self, transport): self.transport = transport
+    def data_received(self, data): self.transport.write(ANSWER * data.count(b"\\r\\n\\r\\n"))
+async def main():
+    server = await asyncio.get_running_loop().create_server(Quick, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def quick_server() -> Iterator[str]:
+    """A server of its own process that answers 160 bytes of JSON at once, and does nothing else."""
+    server = subprocess.Popen([sys.executable, "-c", QUICK_SERVER], stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{server.stdout.readline().strip()}/"
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+@proof
+def a_request_beside_its_engine_bare() -> list[Figure]:
+    """CPU of this process per sync GET of 160 bytes of JSON, keep-alive, all default policies on: ratio of medians."""
+
+    def cost(get: Callable[[str], Any], url: str) -> float:
+        for _ in range(50):
+            get(url)
+        started = time.process_time()
+        for _ in range(500):
+            get(url)
+        return (time.process_time() - started) / 500
+
+    with quick_server() as url, httpx.Client() as bare:
+        clients = {engine: APIClient(engine=engine) for engine in ENGINES}
+        gets: dict[str, Callable[[str], Any]] = {"httpx.Client": lambda url: bare.get(url).json()}
+        gets |= {name: lambda url, client=client: client.get(url).data for name, client in clients.items()}
+        rounds = [{name: cost(get, url) for name, get in gets.items()} for _ in range(7)]
+        for client in clients.values():
+            client.close()
+    medians = {name: statistics.median(one[name] for one in rounds) for name in gets}
+    figures = [Figure(f"{name}, CPU", seconds * 1e6, "us") for name, seconds in medians.items()]
+    ratios = [
+        Figure(f"{name}, ratio to httpx.Client", medians[name] / medians["httpx.Client"], "times") for name in ENGINES
+    ]
+    return figures + ratios
+
+
+@proof
+def parsers_are_linear() -> list[Figure]:
+    """The worst of each parser's hard inputs: how much longer 10^6 characters take than 10^5, 10 being linear."""
+    figures = []
+    for name, parse, make in PARSERS:
+        small, large = (min(_once(parse, make(size)) for _ in range(3)) for size in (10**5, 10**6))
+        figures.append(Figure(name, large / small, "times", 25))
+    return figures
+
+
+def _once(parse: Callable[[Any], object], text: Any) -> float:
+    started = time.perf_counter()
+    parse(text)
+    return time.perf_counter() - started
+
+
+def _events(data: bytes) -> object:
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(data), 1000):
+            yield data[start : start + 1000]
+
+    return list(iterate_sync(streaming.events(chunks())))
+
+
+def _lines(data: bytes) -> object:
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(data), 1000):
+            yield data[start : start + 1000]
+
+    return list(iterate_sync(streaming.lines(chunks())))
+
+
+PARSERS: list[tuple[str, Callable[[Any], object], Callable[[int], Any]]] = [
+    ("Link", parse_link_header, lambda n: "<a>;" * (n // 4)),
+    ("Link, open quotes", parse_link_header, lambda n: '<a>;x="' * (n // 7)),
+    ("Retry-After", lambda text: parse_retry_after(text, 0.0), lambda n: "1," * (n // 2)),
+    ("Retry-After, digits", lambda text: parse_retry_after(text, 0.0), lambda n: "9" * n),
+    ("HTTP date", parse_http_date, lambda n: "Sun, " * (n // 5)),
+    ("Set-Cookie", lambda text: CookieJar().store("https", "a.test", "/", [text], 0.0), lambda n: "a=b;" * (n // 4)),
+    ("server-sent events, one line", _events, lambda n: b"data: " + b"x" * n),
+    ("server-sent events, fields", _events, lambda n: b"data: x\n" * (n // 8)),
+    ("lines, no end", _lines, lambda n: b"x" * n),
+    ("lines, carriage returns", _lines, lambda n: b"\r" * n),
+    ("masking a URL", redact_url, lambda n: "https://a.test/?" + "token=x&" * (n // 8)),
+    ("content encodings", lambda text: content_encodings([text]), lambda n: "gzip," * (n // 5)),
+]
