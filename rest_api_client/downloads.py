@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from itertools import count
 from os import PathLike
@@ -28,15 +29,22 @@ def check_target(path: str | PathLike[str]) -> Path:
     """
     target = Path(path)
     try:
-        odd = target.exists() and not target.is_file()
-        folder = target.parent.is_dir()
+        there = _mode(target)
+        folder = _mode(target.parent)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"cannot save to {str(target)!r}: {error}") from error
-    if odd or target.name == "..":
+    if there is not None and not stat.S_ISREG(there):
         raise ConfigurationError(f"{str(target)!r} is a folder or a device: give the path of a file, or use stream()")
-    if not folder:
+    if folder is None or not stat.S_ISDIR(folder):
         raise ConfigurationError(f"cannot save to {str(target)!r}: there is no folder {str(target.parent)!r}")
     return target
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
 
 
 async def save(response: Response, path: str | PathLike[str], progress: Progress | None) -> None:
