@@ -16,7 +16,7 @@ import os
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, ClassVar, Literal, NoReturn, TypeVar
+from typing import Any, ClassVar, Literal, NoReturn, TypeAlias, TypeVar
 
 from rest_api_client.async_runtime import AsyncRuntime
 from rest_api_client.clock import SYSTEM, Clock
@@ -29,6 +29,7 @@ from rest_api_client.engines.proxies import Proxies
 from rest_api_client.engines.stock import Lane, LaneKey, Stock
 from rest_api_client.engines.tls import Trust
 from rest_api_client.engines.waits import LoopWaits, ThreadWaits, Waits, interruptible
+from rest_api_client.engines.wire import Wire
 from rest_api_client.exceptions import (
     APIError,
     ClosedError,
@@ -46,6 +47,7 @@ from rest_api_client.urls import Origin
 
 T = TypeVar("T")
 Flavour = Literal["httpx", "httpx2"]
+Place: TypeAlias = tuple[weakref.ref[Any], LaneKey]
 
 _BOTH = frozenset(Capability) - {Capability.SYNC, Capability.ASYNCIO, Capability.TRIO, Capability.VIRTUAL_TIME}
 
@@ -98,11 +100,11 @@ class _Engine:
         exchange = line.exchange
         if lane.backend.wire is not None:
             exchange.peer = lane.backend.wire.peer
-            exchange.proof = not lane.backend.wire.shared
+            exchange.proof = not lane.shared
             line.hold(lane.shut_down)
         content = self.library.content(request.body)
-        asked = self.library.request(request, content, proxied=lane.key.proxy is not None)
         try:
+            asked = self.library.request(request, content, proxied=lane.key.proxy is not None)
             with on_line(line):
                 answer = await self.guard(lane, line, self.library.call(lane.transport, asked))
         except Exception as error:
@@ -210,7 +212,7 @@ class AsyncHttpxEngine(_Engine):
     ) -> None:
         options = options or ConnectionOptions()
         super().__init__(options, AsyncLibrary.load(flavour), LoopWaits(), AsyncRuntime(clock), flavour)
-        self._leads: dict[tuple[object, LaneKey], list[Event]] = {}
+        self._leads: dict[Place, list[Event]] = {}
         self._http1: set[Origin] = set()
 
     def _may_share(self, key: LaneKey) -> bool:
@@ -220,7 +222,7 @@ class AsyncHttpxEngine(_Engine):
         """A lane; where the server may speak HTTP/2, whoever comes while the first one connects waits for that."""
         key = self._key(request)
         while self._may_share(key):
-            place = (id(self._waits.home()), key)
+            place = (weakref.ref(self._waits.home()), key)
             lane = self._stock.take(self._waits.home(), key, self._runtime.now())
             if lane is not None:
                 return lane
@@ -234,7 +236,7 @@ class AsyncHttpxEngine(_Engine):
             line.hold(None)
         return await super()._lane(request, line)
 
-    def _lead(self, place: tuple[object, LaneKey], lane: Lane) -> Lane:
+    def _lead(self, place: Place, lane: Lane) -> Lane:
         followers = self._leads[place] = []
 
         def end() -> None:
@@ -243,9 +245,9 @@ class AsyncHttpxEngine(_Engine):
             for event in followers:
                 event.set()
 
-        def begun(http2: bool) -> None:
+        def begun(wire: Wire, http2: bool) -> None:
             if http2:
-                self._stock.share(lane)
+                self._stock.share(self._waits.home(), lane, wire)
             else:
                 self._http1.add(lane.key.origin)
             end()
@@ -292,8 +294,7 @@ class _Hold:
 
     async def cut(self, chunks: Any) -> None:
         """End the reading of the body where it stands."""
-        wire = self.lane.backend.wire
-        if wire is None or not wire.shared:
+        if not self.lane.shared:
             self.lane.drop()
         if chunks is not None:
             await self._engine.library.unwind(chunks)
@@ -388,7 +389,10 @@ class _Body:
             self._closed = True
             await self._library.close(self._stream)
             self._hold.line.exchange.phase = "done"
-            self._hold.keep()
+            if self._library.leftover(self._hold.lane.transport):
+                self._hold.drop()
+            else:
+                self._hold.keep()
         return chunk
 
     async def aclose(self) -> None:

@@ -81,6 +81,10 @@ class Library(Protocol):
         """Close the body."""
         ...
 
+    def leftover(self, transport: Any) -> bool:
+        """Whether bytes came behind an answer that is over."""
+        ...
+
 
 class _Common:
     def __init__(self, package: Any, core: Any) -> None:
@@ -103,6 +107,14 @@ class _Common:
         )
         asked.method = request.method
         return asked
+
+    def leftover(self, transport: Any) -> bool:
+        """Whether bytes came behind an answer that is over.
+
+        They lie in the parser, and would be read as the beginning of the next answer: httpcore looks only at the
+        socket. A server, or whoever can make it say too much, would choose what the next caller reads.
+        """
+        return any(_unparsed(connection) for connection in transport._pool.connections)  # noqa: SLF001
 
     def _pool_options(
         self,
@@ -249,6 +261,16 @@ class AsyncLibrary(_Common):
     async def close(self, stream: Any) -> None:
         """Close the body."""
         await stream.aclose()
+
+
+def _unparsed(connection: Any) -> bool:
+    # HTTPConnection and the proxies' connections hold the one that speaks; HTTP/2 has no such bytes.
+    while connection is not None:
+        parser = getattr(connection, "_h11_state", None)
+        if parser is not None:
+            return bool(parser.trailing_data[0])
+        connection = getattr(connection, "_connection", None)
+    return False
 
 
 def _import(flavour: str) -> tuple[Any, Any]:

@@ -15,6 +15,7 @@ from rest_api_client.engines.waits import Ended
 from rest_api_client.engines.wire import TLS, Layer, Wire
 from rest_api_client.exceptions import APIError, ConnectError, ReadError, ReadTimeout, TLSError, WriteTimeout
 from rest_api_client.runtime import run_sync
+from rest_api_client.transport import Exchange
 
 _PROXY_WORDS = (b"CONNECT ", b"\x05", b"\x01")
 """How everything begins that is said to a proxy and is not the request: an HTTP method never starts like that."""
@@ -51,9 +52,8 @@ class Stream:
         except ssl.SSLError as error:
             raise self._broken(error) from error
         except (OSError, ValueError) as error:
-            if exchange.aborted:
-                raise aborted(exchange) from error
-            raise ReadError(f"the connection broke while the answer was read: {reason(error)}") from error
+            broken = ReadError(f"the connection broke while the answer was read: {reason(error)}")
+            raise _unless_aborted(exchange, broken) from error
         if not data and exchange.aborted:
             raise aborted(exchange)
         self._heard = self._heard or not self._negotiating
@@ -87,9 +87,8 @@ class Stream:
                 raise Ended(error) from error
             raise
         except (OSError, ValueError) as error:
-            if exchange.aborted:
-                raise aborted(exchange) from error
-            raise self._write_error(f"the connection broke while the request was written: {reason(error)}") from error
+            broken = self._write_error(f"the connection broke while the request was written: {reason(error)}")
+            raise _unless_aborted(exchange, broken) from error
         finally:
             if not self._negotiating and not buffer.startswith(_HTTP2_PREFACE):
                 exchange.bytes_sent += self._taken(self.wire.sent - before, len(buffer))
@@ -97,7 +96,7 @@ class Stream:
     def _tell(self, *, http2: bool) -> None:
         if self.wire.begun is not None and not self._negotiating:
             begun, self.wire.begun = self.wire.begun, None
-            begun(http2)
+            begun(self.wire, http2)
 
     def _taken(self, moved: int, size: int) -> int:
         if isinstance(self._layer, Wire):
@@ -122,19 +121,12 @@ class Stream:
             tls = TLS(self._layer, ssl_context, server_hostname)
             await tls.handshake(line.connecting())
         except ssl.SSLError as error:
-            self.wire.close()
             raise TLSError(_tls_message(error, server_hostname)) from error
         except APIError:
-            self.wire.close()
             raise
         except (OSError, ValueError) as error:
-            self.wire.close()
-            if line.exchange.aborted:
-                raise aborted(line.exchange) from error
-            raise ConnectError(f"the connection broke during the TLS handshake: {reason(error)}") from error
-        except BaseException:
-            self.wire.close()
-            raise
+            broken = ConnectError(f"the connection broke during the TLS handshake: {reason(error)}")
+            raise _unless_aborted(line.exchange, broken) from error
         return type(self)(self.wire, tls, self._write_error, negotiating=False)
 
     def get_extra_info(self, info: str) -> Any:
@@ -142,8 +134,13 @@ class Stream:
         if info == "ssl_object" and isinstance(self._layer, TLS):
             return self._layer.object
         if info == "is_readable":
-            return self.wire.readable()
+            return self.wire.readable() or (isinstance(self._layer, TLS) and self._layer.unread)
         return None
+
+
+def _unless_aborted(exchange: Exchange, error: Exception) -> Exception:
+    """An abort tears connections in many ways; they are all the abort."""
+    return aborted(exchange) if exchange.aborted else error
 
 
 def _tls_message(error: ssl.SSLError, host: str | None) -> str:

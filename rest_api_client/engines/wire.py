@@ -42,7 +42,7 @@ class Wire:
     Attributes:
         sent: bytes the kernel has taken.
         peer: the other end's address, for people.
-        begun: called once, with whether it is HTTP/2, when the first bytes of the protocol have been sent.
+        begun: called once, with itself and whether it is HTTP/2, when the first bytes of the protocol have been sent.
         shared: whether several exchanges use it at once.
     """
 
@@ -54,7 +54,7 @@ class Wire:
         self._lock = threading.Lock()
         self.closed = False
         self.sent = 0
-        self.begun: Callable[[bool], object] | None = None
+        self.begun: Callable[[Wire, bool], object] | None = None
         self.shared = False
         self.peer = _peer(sock)
 
@@ -132,6 +132,11 @@ class TLS:
         self.object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=hostname)
         self._pending = bytearray()
         self._flushing = False
+
+    @property
+    def unread(self) -> bool:
+        """Whether bytes have come that nobody has read yet."""
+        return bool(self._incoming.pending or self.object.pending())
 
     async def handshake(self, patience: Patience) -> None:
         """Agree on keys, and check the certificate."""
