@@ -124,11 +124,11 @@ def test_a_file_that_shrank_ends_early(tmp_path: Path) -> None:
     "make",
     [
         lambda path: path.open(),
-        lambda path: tempfile.NamedTemporaryFile("w+"),
-        lambda path: tempfile.SpooledTemporaryFile(mode="w+"),
-        lambda path: codecs.open(str(path), encoding="utf-8"),
+        lambda path: tempfile.NamedTemporaryFile("w+"),  # noqa: SIM115  the test closes it
+        lambda path: tempfile.SpooledTemporaryFile(mode="w+"),  # noqa: SIM115  the test closes it
+        lambda path: codecs.open(str(path), encoding="utf-8"),  # noqa: SIM115  the test closes it
         lambda path: io.StringIO("text"),
-        lambda path: gzip.open(path, "rt"),
+        lambda path: gzip.open(path, "rt"),  # noqa: SIM115  the test closes it
     ],
 )
 def test_a_text_file_is_refused(make: Callable[[Path], Any], tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_text_chunks_are_refused() -> None:
         yield "text"
 
     for content in (iter(["text"]), texts(), iter([5])):
-        with pytest.raises(ConfigurationError, match="a chunk of the body is (str|int)"):
+        with pytest.raises(ConfigurationError, match=r"a chunk of the body is (str|int)"):
             sent(raw_body(content))  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="a chunk of the body is str"):
         raw_body(["text"])  # type: ignore[list-item]
@@ -310,6 +310,12 @@ def test_half_a_surrogate_pair_is_refused() -> None:
 
 def test_empty_chunks_are_left_out() -> None:
     """An empty chunk would end a chunked body on the wire."""
+
+    async def source() -> AsyncIterator[bytes]:
+        for chunk in (b"", b"a", b""):
+            yield chunk
+
+    assert sent(ProgressBody(raw_body(source()), lambda done, total: pytest.fail() if not done else None)) == b"a"
     assert list(raw_body(iter([b"", b"a", b"", b"b", b""])).open()) == [b"a", b"b"]  # type: ignore[arg-type]
 
 

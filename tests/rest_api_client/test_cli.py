@@ -17,7 +17,8 @@ def _commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-commands\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[rest_api_client.commands]\nshout = fake_commands:shout\nlacking = fake_lacking:main\nodd = fake_commands_odd:main\n"
+        "[rest_api_client.commands]\nshout = fake_commands:shout\nlacking = fake_lacking:main\n"
+        "odd = fake_commands_odd:main\n"
     )
     (tmp_path / "fake_commands.py").write_text(
         "def shout(arguments):\n    print(*arguments)\n    return len(arguments)\n"

@@ -38,7 +38,8 @@ REQUEST = Request(method="GET", url=URL.parse("https://api.test/"))
         (200, "ok", "yes"), (204, "ok", "yes"), (304, "ok", "yes"), (302, "ok", "yes"), (399, "ok", "yes"),
         (400, "rejected", "unknown"), (401, "rejected", "unknown"), (404, "rejected", "unknown"),
         (408, "failed", "unknown"), (425, "failed", "no"), (429, "throttled", "no"), (451, "rejected", "unknown"),
-        (500, "failed", "unknown"), (501, "rejected", "unknown"), (502, "failed", "unknown"), (503, "failed", "unknown"),
+        (500, "failed", "unknown"), (501, "rejected", "unknown"), (502, "failed", "unknown"), (503, "failed",
+         "unknown"),
         (504, "failed", "unknown"), (520, "failed", "unknown"), (599, "failed", "unknown"), (999, "failed", "unknown"),
     ],
 )  # fmt: skip

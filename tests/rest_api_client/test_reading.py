@@ -165,7 +165,7 @@ def test_a_streaming_bomb_is_stopped_by_its_ratio(world: World[VirtualClock]) ->
 
 @pytest.mark.parametrize("headers", [{}, GZIP])
 def test_the_error_body_of_a_streaming_call_is_bounded(world: World[VirtualClock], headers: dict[str, str]) -> None:
-    """At most ERROR_BODY bytes of it are read into the exception, to the byte; the rest is dropped with the connection."""
+    """At most ERROR_BODY bytes of it are read into the exception; the rest is dropped with the connection."""
     content = b"x" * (ERROR_BODY + 100_000)
     sent = gzip.compress(content) if headers else content
     chunks = [Chunk(sent[start : start + 70_000]) for start in range(0, len(sent), 70_000)]
@@ -228,3 +228,19 @@ def test_an_answer_without_a_stream_stays_as_it_is(world: World[VirtualClock]) -
 
     world.run(body)
     assert response.content == b"plain"
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [(BodyLimits(max_headers=3), "4 header fields"), (BodyLimits(max_header_bytes=20), "max_header_bytes=")],
+)
+def test_a_flood_of_header_fields_is_refused(world: World[VirtualClock], limits: BodyLimits, message: str) -> None:
+    """In number or in bytes: the message says what to raise, and the connection is given back."""
+    script = respond(200, content=b"x", headers={"x-a": "1" * 9, "x-b": "2", "x-c": "3"})
+    error, transport = world.run(call, world, script, limits)
+    assert type(error) is ResponseTooLarge
+    assert message in str(error)
+    assert error.response is not None
+    assert all(stream.closed for stream in transport.streams)
+    response, _ = world.run(call, world, script, BodyLimits(max_headers=None, max_header_bytes=None))
+    assert response.content == b"x"

@@ -17,7 +17,6 @@ from typing import (
     Literal,
     NewType,
     NotRequired,
-    Optional,
     Required,
     TypedDict,
     TypeVar,
@@ -167,14 +166,16 @@ class Struct(msgspec.Struct):
         ([1, 1], set[int], {1}), ([1], frozenset[int], frozenset({1})),
         ({"a": 1}, dict[str, int], {"a": 1}), ({"a": 1}, Mapping[str, float], {"a": 1.0}), ({"a": 1}, dict, {"a": 1}),
         ({"1": "a", "-2": "b"}, dict[int, str], {1: "a", -2: "b"}), ({"red": 1}, dict[Colour, int], {Colour.RED: 1}),
-        ("a", Literal["a", "b"], "a"), (1, Literal[1, "1"], 1), (None, Optional[int], None), (5, int | str, 5),
-        ("a", Union[int, str], "a"), (5, float | int, 5), (5.5, int | float, 5.5), (True, int | bool, True),
+        ("a", Literal["a", "b"], "a"), (1, Literal[1, "1"], 1), (None, int | None, None), (5, int | str, 5),
+        ("a", Union[int, str], "a"),  # noqa: UP007
+        (5, float | int, 5), (5.5, int | float, 5.5), (True, int | bool, True),
         ("red", Colour, Colour.RED), (3, Size, Size.BIG), ("yes", Word, Word.YES),
         (5, Annotated[int, ["unhashable"]], 5), (5, UserId, 5), (5, NewType("Deep", UserId), 5),
         ({"city": "Bonn", "unknown": 1}, Address, Address("Bonn")),
         ({"age": 3}, Strict, Strict(3)),
         ({"value": 1, "next": {"value": 2}}, Node, Node(1, Node(2))),
-        ({"title": "x"}, Movie, {"title": "x"}), ({"title": "x", "year": 1, "odd": 2}, Movie, {"title": "x", "year": 1}),
+        ({"title": "x"}, Movie, {"title": "x"}), ({"title": "x", "year": 1, "odd": 2}, Movie,
+         {"title": "x", "year": 1}),
         ({"title": "x"}, Partial, {"title": "x"}), ({"title": "x", "stars": 1}, Film, {"title": "x", "stars": 1}),
         ({"name": "x"}, Model, Model(name="x")), ([{"name": "x"}], list[Model], [Model(name="x")]),
         ({"name": "x"}, Struct, Struct("x")), ({"a": {"name": "x"}}, dict[str, Struct], {"a": Struct("x")}),
@@ -265,7 +266,7 @@ def test_a_type_of_no_known_kind(kind: Any) -> None:
 
 
 def test_a_mistake_of_the_type_is_not_the_servers() -> None:
-    """An unknown member of a union, a name that cannot be resolved and a class that says so are configuration errors."""
+    """An unknown member of a union, a name that cannot be resolved and a class that says so are its own."""
     for data, kind in (("x", int | bytes), ({"other": 1}, Unresolved), ({"age": 666}, Strict)):
         with pytest.raises(ConfigurationError):
             convert(data, kind)
@@ -298,11 +299,12 @@ def test_messages_do_not_grow_with_the_data() -> None:
     """A server cannot make a message of a megabyte."""
     long = "x" * 1_000_000
     kinds: list[tuple[Any, Any]] = [
-        (long, Literal["a"]), (long, Colour), ({long: 1}, dict[str, str]), ({long: {long: [1]}}, dict[str, dict[str, list[str]]]),
+        (long, Literal["a"]), (long, Colour), ({long: 1}, dict[str, str]), ({long: {long: [1]}},
+         dict[str, dict[str, list[str]]]),
         ({long: long}, dict[str, int | Colour]),
     ]  # fmt: skip
     for data, kind in kinds:
-        with pytest.raises(ValueError, match="expected|valid") as refused:
+        with pytest.raises(ValueError, match=r"expected|valid") as refused:
             convert(data, kind)
         assert len(str(refused.value)) < 2000
 
@@ -317,8 +319,10 @@ def test_any_json_fits_or_is_a_value_error(data: Any, kind: Any) -> None:
     """No JSON value makes the conversion fail in another way."""
     try:
         convert(data, kind)
-    except ValueError as error:
-        assert not isinstance(error, ConfigurationError)
+    except ConfigurationError as error:
+        pytest.fail(f"the type is fine, the data is not: {error}")
+    except ValueError:
+        pass
 
 
 def answer(content: bytes) -> Response:

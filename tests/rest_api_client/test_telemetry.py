@@ -1,0 +1,255 @@
+"""What calls tell: records one can search, counters, and nothing at all where nobody listens."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rest_api_client.context import Call, Context
+from rest_api_client.engines.scripted import ScriptedTransport, respond
+from rest_api_client.events import (
+    AttemptEnded,
+    CallEnded,
+    CallStarted,
+    CircuitChanged,
+    CredentialsWithheld,
+    Event,
+    RateLimited,
+    Redirected,
+    RetryDecided,
+)
+from rest_api_client.exceptions import ConnectError
+from rest_api_client.models import Attempt, Request, Response
+from rest_api_client.pipeline import Middleware, Pipeline
+from rest_api_client.reading import Read
+from rest_api_client.runtime import Aborted
+from rest_api_client.script import Refuse, Script
+from rest_api_client.sync_runtime import SyncRuntime
+from rest_api_client.telemetry import LOGGER, MetricsCollector, Telemetry, log_event
+from rest_api_client.virtual_clock import VirtualClock
+from tests.conftest import World
+from tests.rest_api_client.chain import a_request
+
+COMMON: dict[str, Any] = {"call_id": "c1", "at": 1.0, "method": "GET", "endpoint": "/things/{id}"}
+ATTEMPT = Attempt(
+    number=2, started=0.0, elapsed=0.5, url="https://api.test/things/7", status_code=503, reason="status 503"
+)
+EVENTS: list[tuple[Event, int, str, dict[str, Any]]] = [
+    (
+        CallEnded(url="u", duration=1.5, status_code=200, error=None, reason="ok", attempts=3, **COMMON),
+        logging.INFO, "200 in 1.500 s, 3 attempt(s)",
+        {"url": "u", "duration": 1.5, "status": 200, "retry_count": 2, "reason": "ok"},
+    ),
+    (
+        CallEnded(url="u", duration=0.0, status_code=503, error=None, reason="status 503", attempts=0, **COMMON),
+        logging.WARNING, "503 in", {"status": 503, "retry_count": 0},
+    ),
+    (
+        CallEnded(url="u", duration=0.0, status_code=None, error="ConnectError", reason="connect error", attempts=1,
+         **COMMON),
+        logging.WARNING, "ConnectError in", {"status": None, "reason": "connect error"},
+    ),
+    (
+        CallEnded(url="u", duration=0.0, status_code=None, error="Aborted", reason="cancelled", attempts=1, **COMMON),
+        logging.INFO, "Aborted in", {"reason": "cancelled"},
+    ),
+    (AttemptEnded(attempt=ATTEMPT, **COMMON), logging.DEBUG, "attempt 2 ended: status 503 in 0.500 s",
+     {"url": ATTEMPT.url, "duration": 0.5, "status": 503, "retry_count": 1, "reason": "status 503"}),
+    (RetryDecided(attempt=1, decision="retry", delay=0.25, reason="status 503", **COMMON), logging.INFO,
+     "retry in 0.250 s after status 503", {"retry_count": 1, "reason": "status 503"}),
+    (RetryDecided(attempt=1, decision="budget empty", delay=None, reason="status 503", **COMMON), logging.INFO,
+     "budget empty after status 503", {}),
+    (RateLimited(waited=2.0, refused=False, reason="limit", **COMMON), logging.INFO, "held back 2.000 s by limit",
+     {"duration": 2.0}),
+    (RateLimited(waited=0.0, refused=True, reason="limit", **COMMON), logging.INFO, "refused by limit",
+     {"reason": "limit"}),
+    (CircuitChanged(key="api", before="closed", after="open", **COMMON), logging.WARNING,
+     "circuit of api: closed to open",
+     {"reason": "circuit open"}),
+    (CredentialsWithheld(origin="https://o:443", names=("authorization",), **COMMON), logging.WARNING,
+     "withheld from https://o:443: authorization", {"reason": "credentials withheld"}),
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _level() -> Iterator[None]:
+    """Give the logger its level back."""
+    before = LOGGER.level
+    yield
+    LOGGER.setLevel(before)
+
+
+@pytest.mark.parametrize(("event", "level", "text", "fields"), EVENTS)
+def test_each_event_is_a_record_one_can_search(
+    event: Event, level: int, text: str, fields: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Level, a sentence for people, and the fields a log store indexes."""
+    caplog.set_level(logging.DEBUG, "rest_api_client")
+    log_event(event)
+    [record] = caplog.records
+    assert record.levelno == level
+    assert record.getMessage().startswith("GET /things/{id}: ")
+    assert text in record.getMessage()
+    expected = {"call_id": "c1", "method": "GET", "endpoint": "/things/{id}"} | fields
+    assert {name: getattr(record, name) for name in expected} == expected
+
+
+def test_what_is_below_the_level_is_not_written(caplog: pytest.LogCaptureFixture) -> None:
+    """Attempts are for debugging alone; starts and redirects are no records at all."""
+    caplog.set_level(logging.INFO, "rest_api_client")
+    log_event(AttemptEnded(attempt=ATTEMPT, **COMMON))
+    caplog.set_level(logging.DEBUG, "rest_api_client")
+    log_event(CallStarted(url="u", **COMMON))
+    log_event(Redirected(status_code=302, url="u", **COMMON))
+    assert caplog.records == []
+
+
+def run(
+    sinks: tuple[Any, ...], script: Script, *middleware: Middleware, withheld: tuple[str, ...] = ()
+) -> tuple[Any, Call]:
+    """One call through Telemetry: its response or error, and the call."""
+    world = World("sync", VirtualClock())
+    call = Call(world.runtime, random.Random(1))
+
+    async def body() -> Any:
+        chain = Pipeline(
+            [Telemetry(sinks), *middleware, Read()], ScriptedTransport(script).bind(world.runtime), world.runtime
+        )
+        context = Context(call)
+        context.withheld = withheld
+        try:
+            return await chain(a_request(url="https://api.test/x?token=hunter2", template="/x"), context)
+        except BaseException as error:
+            return error
+
+    return world.run(body), call
+
+
+def test_a_call_tells_its_start_and_end() -> None:
+    """With masked URL, duration and number of attempts; the attempts come between them."""
+    LOGGER.setLevel(logging.CRITICAL)
+    told: list[Event] = []
+    _, call = run((told.append,), respond(200, delay=2))
+    assert [type(event).__name__ for event in told] == ["CallStarted", "AttemptEnded", "CallEnded"]
+    end = told[-1]
+    assert isinstance(end, CallEnded)
+    assert (end.duration, end.status_code, end.error, end.reason, end.attempts) == (2.0, 200, None, "ok", 1)
+    assert {event.call_id for event in told} == {call.id}
+    assert "hunter2" not in repr(told)
+
+
+async def cancelling(request: Request, context: Context, proceed: Any) -> Response:
+    raise Aborted
+
+
+@pytest.mark.parametrize(
+    ("script", "middleware", "error", "reason"),
+    [
+        (Script(Refuse()), (), "ConnectError", "connect error"),
+        (respond(200), (Middleware(cancelling),), "Aborted", "cancelled"),
+    ],
+)
+def test_a_call_that_fails_tells_so(script: Script, middleware: Any, error: str, reason: str) -> None:
+    """The error passes unchanged; a cancellation is no failure."""
+    told: list[Event] = []
+    result, _ = run((told.append,), script, *middleware)
+    assert type(result).__name__ == error
+    end = told[-1]
+    assert isinstance(end, CallEnded)
+    assert (end.status_code, end.error, end.reason) == (None, error, reason)
+
+
+def test_withheld_credentials_are_told() -> None:
+    """Names alone, and where they were not sent."""
+    told: list[Event] = []
+    run((told.append,), respond(200), withheld=("authorization",))
+    [event] = [event for event in told if isinstance(event, CredentialsWithheld)]
+    assert (event.origin, event.names) == ("https://api.test:443", ("authorization",))
+
+
+def test_where_nobody_listens_nothing_is_built() -> None:
+    """A silent log and no sinks: the call has not even an id."""
+    LOGGER.setLevel(logging.CRITICAL)
+    _, call = run((), respond(503), withheld=("a",))
+    assert call.emit is None
+    assert call._id is None
+
+
+def test_a_log_of_warnings_alone_costs_little(caplog: pytest.LogCaptureFixture) -> None:
+    """Python's default: a good call builds no event, a bad one leaves its warning."""
+    caplog.set_level(logging.WARNING, "rest_api_client")
+    _, call = run((), respond(200))
+    assert call._id is None
+    assert caplog.records == []
+    run((), respond(503))
+    result, _ = run((), Script(Refuse()))
+    assert isinstance(result, ConnectError)
+    run((), respond(200), withheld=("authorization",))
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 3
+
+
+def test_a_log_of_everything_gets_everything(caplog: pytest.LogCaptureFixture) -> None:
+    """Beside the sinks, which hear the same."""
+    caplog.set_level(logging.DEBUG, "rest_api_client")
+    told: list[Event] = []
+    run((told.append,), respond(200))
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "INFO"]
+    assert len(told) == 3
+
+
+def test_metrics_count_by_what_matters() -> None:
+    """Calls by method, endpoint and end; attempts and retries by reason; waits and durations in sums and buckets."""
+    collector = MetricsCollector()
+    for event, *_ in EVENTS:
+        collector(event)
+    collector(CallEnded(url="u", duration=0.005, status_code=200, error=None, reason="ok", attempts=1, **COMMON))
+    collector(CallEnded(url="u", duration=99.0, status_code=200, error=None, reason="ok", attempts=1, **COMMON))
+    collector(CallStarted(url="u", **COMMON))
+    shown = collector.snapshot()
+    assert shown["calls"] == {
+        "GET /things/{id} 200": 3, "GET /things/{id} 503": 1, "GET /things/{id} ConnectError": 1,
+        "GET /things/{id} Aborted": 1,
+    }  # fmt: skip
+    assert (shown["attempts"], shown["retries"], shown["refused"]) == (
+        {"status 503": 1},
+        {"status 503": 1},
+        {"budget empty": 1},
+    )
+    assert shown["waited"] == 2.25
+    durations: Any = shown["durations"]
+    assert (durations["0.005"], durations["2.5"], durations["+Inf"], sum(durations.values())) == (4, 1, 1, 6)
+    assert json.loads(json.dumps(shown)) == shown
+    collector.reset()
+    assert collector.snapshot() == MetricsCollector().snapshot()
+
+
+def test_metrics_may_be_shared_by_threads() -> None:
+    """No event is lost, whoever counts, looks or resets meanwhile."""
+    collector = MetricsCollector()
+    event = AttemptEnded(attempt=ATTEMPT, **COMMON)
+
+    def count() -> None:
+        for _ in range(500):
+            collector(event)
+            collector.snapshot()
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert collector.attempts["status 503"] == 2000
+
+
+def test_telemetry_is_a_value() -> None:
+    """Equal where its sinks are, so that a light copy of a client keeps it."""
+    assert Telemetry() == Telemetry()
+    assert Telemetry((print,)) != Telemetry()
+    assert repr(Telemetry()) == "Telemetry(sinks=())"
+    assert SyncRuntime(VirtualClock()).now() == 0
