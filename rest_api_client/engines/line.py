@@ -45,24 +45,19 @@ class Line:
     def hold(self, wake: Callable[[], object] | None) -> None:
         """Say how an abort ends what the exchange waits for from now on; None: it waits for nothing more.
 
-        Raises:
-            ReadError: it was aborted already.
+        Called at once if it was aborted before: who then waits is woken, and learns it from its `Patience`.
         """
         with self._lock:
             self._wake = wake
-        if wake is not None and self.exchange.aborted:
-            raise aborted(self.exchange)
+        if self.exchange.aborted:
+            self._interrupt()
 
     def cancel_by(self, cancel: Callable[[], object] | None) -> None:
-        """Have an abort do this instead, whatever is held: the connection belongs to others too.
-
-        Raises:
-            ReadError: it was aborted already.
-        """
+        """Have an abort do this instead, whatever is held: the connection belongs to others too."""
         with self._lock:
             self._cancel = cancel
-        if cancel is not None and self.exchange.aborted:
-            raise aborted(self.exchange)
+        if self.exchange.aborted:
+            self._interrupt()
 
     def _interrupt(self) -> None:
         with self._lock:

@@ -45,7 +45,7 @@ class Backend:
         self._write_error = write_error
         self._proxied = proxied
         self.wire: Wire | None = None
-        self.begun: Callable[[bool], object] | None = None
+        self.begun: Callable[[Wire, bool], object] | None = None
 
     async def connect_tcp(self, host: str, port: int, **_: object) -> Stream:
         """Connect to a name or an address.
@@ -77,11 +77,7 @@ class Backend:
         self.wire = wire = Wire(sock, self._waits)
         wire.begun = self.begun
         line.exchange.peer = wire.peer
-        try:
-            line.hold(wire.shut_down)
-        except BaseException:
-            wire.close()
-            raise
+        line.hold(wire.shut_down)
         return Stream(wire, wire, self._write_error, negotiating=self._proxied)
 
     async def _first(self, addresses: list[Found], line: Line, patience: Patience, target: str) -> socket.socket:
@@ -96,11 +92,10 @@ class Backend:
                 raise  # out of time, or aborted: our timeouts are OSErrors too
             except OSError as error:
                 failure = error if failure is None or not isinstance(error, _Silence) else failure
-        if isinstance(failure, _Silence):
-            patience.left()
-            raise ConnectTimeout(f"no connection to {target} in time") from failure
         assert failure is not None
-        raise ConnectError(f"cannot connect to {target}: {reason(failure)}") from failure
+        kind = ConnectTimeout if isinstance(failure, _Silence) else ConnectError
+        patience.left()  # raises what it was that passed
+        raise kind(f"cannot connect to {target}: {reason(failure)}") from failure
 
     async def _attempt(self, family: int, address: Any, line: Line, seconds: float | None) -> socket.socket:
         sock = socket.socket(family, socket.SOCK_STREAM)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from rest_api_client.engines.network import Backend
 from rest_api_client.engines.proxies import Proxy
+from rest_api_client.engines.wire import Wire
 from rest_api_client.urls import Origin
 
 MAX_STREAMS = 100
@@ -61,6 +62,11 @@ class Lane:
         wire = self.backend.wire
         return wire is not None and not wire.closed
 
+    @property
+    def shared(self) -> bool:
+        """Whether several exchanges may use it at once."""
+        return self.backend.wire is not None and self.backend.wire.shared
+
     def drop(self) -> None:
         """Close its connection, at once, from anywhere."""
         if self.backend.wire is not None:
@@ -86,11 +92,7 @@ class _Shelf:
         self.shared: dict[LaneKey, list[Lane]] = {}
 
     def unshare(self, lane: Lane) -> None:
-        same = self.shared.get(lane.key, [])
-        if lane in same:
-            same.remove(lane)
-            if not same:
-                del self.shared[lane.key]
+        self.shared[lane.key] = [other for other in self.shared.pop(lane.key, ()) if other is not lane]
 
     def add(self, lane: Lane) -> None:
         self.lanes[lane] = None
@@ -148,17 +150,15 @@ class Stock:
             lane = same[-1]
             shelf.remove(lane)
             lane.users = 1
-            if lane.backend.wire is not None and lane.backend.wire.shared:
+            if lane.shared:
                 shelf.shared.setdefault(key, []).append(lane)
             return lane
 
-    def share(self, lane: Lane) -> None:
-        """Let others use this lane as well, while it is in use."""
-        home = lane.home()
-        if home is not None and lane.backend.wire is not None:
-            with self._lock:
-                lane.backend.wire.shared = True
-                self._shelf(home).shared.setdefault(lane.key, []).append(lane)
+    def share(self, home: object, lane: Lane, wire: Wire) -> None:
+        """Let others in this loop use this lane as well, while it is in use."""
+        with self._lock:
+            wire.shared = True
+            self._shelf(home).shared.setdefault(lane.key, []).append(lane)
 
     def release(self, lane: Lane, *, keep: bool) -> bool:
         """One exchange less; say whether it was the last one. A lane that is not to be kept gets no new ones."""

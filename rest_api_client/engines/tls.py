@@ -79,10 +79,6 @@ class Trust:
             _load(context, cert)
         return context
 
-    def forget(self) -> None:
-        """Drop the contexts."""
-        self._contexts = {}
-
 
 def _from_environment(environ: Mapping[str, str]) -> bool | str:
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):

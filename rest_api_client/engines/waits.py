@@ -11,14 +11,14 @@ import math
 import select
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 import anyio  # noqa: TID251  the border to the loop: readiness of a socket is not the runtime's business
 
 from rest_api_client.engines.errors import aborted
 from rest_api_client.engines.line import Line
-from rest_api_client.exceptions import ReadTimeout
+from rest_api_client.exceptions import DeadlineExceeded
 
 T = TypeVar("T")
 
@@ -107,26 +107,21 @@ async def interruptible(line: Line, work: Awaitable[T]) -> T:
         DeadlineExceeded: the deadline passed.
         ReadError: the exchange was aborted.
     """
-    patience = line.patience(None, ReadTimeout)
+    left = math.inf if line.deadline is None else line.deadline - line.runtime.now()
     try:
-        scope = anyio.CancelScope()
-        line.cancel_by(_soon(scope.cancel))
-        left = patience.left()
-        scope.deadline = math.inf if left is None else anyio.current_time() + left
-    except BaseException:
-        line.cancel_by(None)
-        work.close() if isinstance(work, Coroutine) else None
-        raise
-    try:
-        with scope:
+        with anyio.CancelScope(deadline=anyio.current_time() + left) as scope:
+            line.cancel_by(_soon(scope.cancel))
             return await work
     except Ended as end:
         raise end.error from end.error.__cause__
     finally:
         line.hold(None)
         line.cancel_by(None)
-    patience.left()
-    raise aborted(line.exchange)
+    raise (
+        aborted(line.exchange)
+        if line.exchange.aborted
+        else DeadlineExceeded(f"the deadline passed in phase {line.exchange.phase!r}")
+    )
 
 
 def _soon(function: Callable[[], object]) -> Callable[[], object]:

@@ -185,5 +185,8 @@ class TLS:
                     data = bytes(self._pending)
                     del self._pending[:]
                     await self._below.send(data, patience)
+        except ConnectionError:
+            self._pending.clear()  # it will not be taken any more, but an answer may have come before that
+            raise
         finally:
             self._flushing = False
