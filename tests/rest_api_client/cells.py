@@ -13,7 +13,7 @@ millisecond here, so that retries cost no time.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -101,18 +101,20 @@ class Streamed:
         self.response = response
         self.status_code = response.status_code
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
         """The decoded body."""
         if isinstance(self.response, StreamedResponse):
-            for chunk in self.response.iter_bytes():
-                yield chunk
-        else:
-            async for chunk in self.response.aiter_bytes():
-                yield chunk
+            return _awaitable(self.response.iter_bytes())
+        return self.response.aiter_bytes()
 
     async def read(self) -> bytes:
         """The whole body."""
         return b"".join([chunk async for chunk in self.chunks()])
+
+
+async def _awaitable(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
 
 
 @asynccontextmanager

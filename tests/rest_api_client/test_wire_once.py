@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from rest_api_client import (
     TransportError,
 )
 from rest_api_client.events import RetryDecided
+from rest_api_client.transport import Capability
 from tests.rest_api_client.cells import Cell, every_cell, quick
 from tests.wire import Connection, Handler, Received, Server, each, ok
 
@@ -137,17 +140,17 @@ def test_a_post_that_is_always_refused_says_that_it_was_not_processed(cell: Cell
 # A connection that was kept alive and then is not (T18) ----------------------------------------------------------
 
 
-def stale(end: Callable[[Connection], None]) -> Handler:
-    """The first connection serves one request, and ends when the next one's first byte arrives."""
+def stale(end: Callable[[Connection], None], died: threading.Event) -> Handler:
+    """One connection that is used a second time ends when that request's first byte arrives; all others live."""
 
     def handle(connection: Connection) -> None:
-        if connection.number > 0:
-            return each(ok)(connection)
-        connection.read()
+        if connection.read() is None:
+            return None
         connection.answer(200, b"first")
-        if connection.first_byte():
-            end(connection)
-        return None
+        if connection.first_byte() and not died.is_set():
+            died.set()
+            return end(connection)
+        return each(ok)(connection)
 
     return handle
 
@@ -159,62 +162,75 @@ def read_and_finish(connection: Connection) -> None:
 
 
 stale_ends = pytest.mark.parametrize("end", [read_and_finish, Connection.reset], ids=["FIN", "RST"])
+TRIES = 50
+"""Not every engine has a connection back at the very moment the body ends: the second request is soon on a kept one."""
 
 
 @every_cell
 @stale_ends
 def test_a_get_survives_a_stale_connection(cell: Cell, end: Callable[[Connection], None]) -> None:
     """T18: the kept connection dies under the request; the retry takes a new one."""
+    died = threading.Event()
 
     async def body() -> None:
         async with cell.client(base_url=server.url) as client:
-            assert (await client.get("/1")).content == b"first"
-            response = await client.get("/2")
-        assert response.content == b"ok"
-        assert len(response.attempts) == 2
+            tries = 0
+            while not died.is_set():
+                response = await client.get("/")
+                tries += 1
+                assert tries < TRIES
+            assert response.content in {b"first", b"ok"}
+            assert len(response.attempts) == 2
 
-    with Server(stale(end)) as server:
+    with Server(stale(end, died)) as server:
         cell.run(body)
-    assert server.accepted == 2
 
 
 @every_cell
 @stale_ends
 def test_a_post_on_a_stale_connection_is_not_sent_twice(cell: Cell, end: Callable[[Connection], None]) -> None:
     """T18: its bytes left, so nobody can know: the error stands."""
+    died = threading.Event()
 
     async def body() -> None:
         async with cell.client(base_url=server.url) as client:
-            await client.get("/1")
-            with pytest.raises(TransportError) as caught:
-                await client.post("/orders", json={"n": 1})
+            with pytest.raises(TransportError) as caught:  # noqa: PT012  which of them is the second on a connection
+                for n in range(TRIES):
+                    await client.post("/orders", json={"n": n})
         assert caught.value.processed == "unknown"
+        assert len(caught.value.attempts) == 1
 
-    with Server(stale(end)) as server:
+    with Server(stale(end, died)) as server:
         cell.run(body)
-    assert server.accepted == 1
-    assert sum(request.method == "POST" for request in server.requests) <= 1
+    bodies = [request.body for request in server.requests]
+    assert len(bodies) == len(set(bodies))
 
 
 @every_cell
 def test_a_post_does_not_go_out_on_a_connection_that_was_closed_meanwhile(cell: Cell) -> None:
-    """A FIN that came while the connection lay idle is seen before a byte is sent on it."""
+    """A FIN that came while the connection lay idle is seen before a byte is sent on it.
+
+    pyreqwest sees it a moment later: there such a POST may end as an error of unknown fate, and still is not repeated.
+    """
 
     def handle(connection: Connection) -> None:
-        request = connection.read()
-        assert request is not None
-        connection.answer(200, b"bye")
-        connection.finish()
+        if connection.read() is not None:
+            connection.answer(200, b"bye")
+            connection.finish()
 
     async def body() -> None:
         async with cell.client(base_url=server.url) as client:
             for n in range(5):
-                assert (await client.post("/orders", json={"n": n})).content == b"bye"
-                assert server.connections[n].finished.wait(5)
+                with nullcontext() if cell.can(Capability.PROVES_UNSENT) else suppress(TransportError):
+                    assert (await client.post("/orders", json={"n": n})).content == b"bye"
+                assert server.connections[-1].finished.wait(5)
 
     with Server(handle) as server:
         cell.run(body)
-    assert [request.body for request in server.requests] == [b'{"n":%d}' % n for n in range(5)]
+    bodies = [request.body for request in server.requests]
+    if cell.can(Capability.PROVES_UNSENT):
+        assert bodies == [b'{"n":%d}' % n for n in range(5)]
+    assert len(bodies) == len(set(bodies))
 
 
 # Bodies (T2) -----------------------------------------------------------------------------------------------------
