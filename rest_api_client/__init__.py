@@ -8,19 +8,15 @@ with APIClient(base_url="https://api.example.com", max_retries=5) as client:
 
 from __future__ import annotations
 
-from .async_client import AsyncAPIClient
-from .auth import ApiKeyAuth, Auth, BasicAuth, BearerAuth, DigestAuth
-from .circuit_breaker import CircuitBreaker
-from .client import APIClient
-from .clock import SYSTEM, Clock
-from .config import APIConfig
-from .connection import ConnectionOptions
-from .cookies import CookieJar
-from .deadline import Deadline
-from .decoding import BodyLimits
-from .decorators import circuit_breaker, deadline, log_request, rate_limit, retry
-from .events import Event
-from .exceptions import (
+from rest_api_client.async_client import AsyncAPIClient
+from rest_api_client.auth.schemes import ApiKeyAuth, Auth, BasicAuth, BearerAuth, DigestAuth
+from rest_api_client.client import APIClient
+from rest_api_client.clock import SYSTEM, Clock
+from rest_api_client.config import APIConfig
+from rest_api_client.connection import ConnectionOptions
+from rest_api_client.decorators import circuit_breaker, deadline, log_request, rate_limit, retry
+from rest_api_client.events import Event
+from rest_api_client.exceptions import (
     APIError,
     AuthenticationError,
     BadRequestError,
@@ -58,21 +54,33 @@ from .exceptions import (
     WriteError,
     WriteTimeout,
 )
-from .headers import Headers
-from .models import Attempt, Problem, Request, Response
-from .options import RequestOptions
-from .outcome import Kind, Outcome
-from .pipeline import Middleware, Pipeline, Policy, Stage
-from .plugins import register
-from .rate_limiter import RateLimit
-from .redirects import Redirects
-from .retry import ExponentialBackoff, LinearBackoff, Retry, RetryConfig, RetryContext, RetryStrategy, Stop
-from .server_pacing import ServerPacing
-from .streamed import AsyncStreamedResponse, StreamedResponse
-from .streaming import ServerSentEvent
-from .telemetry import MetricsCollector
-from .transport import Capability, Exchange, Timeouts, Transport
-from .virtual_clock import VirtualClock
+from rest_api_client.http.cookies import CookieJar
+from rest_api_client.http.decoding import BodyLimits
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.streaming import ServerSentEvent
+from rest_api_client.models import Attempt, Problem, Request, Response
+from rest_api_client.options import RequestOptions
+from rest_api_client.outcome import Kind, Outcome
+from rest_api_client.pipeline import Middleware, Pipeline, Policy, Stage
+from rest_api_client.plugins import register
+from rest_api_client.policies.circuit_breaker import CircuitBreaker
+from rest_api_client.policies.deadline import Deadline
+from rest_api_client.policies.rate_limiter import RateLimit
+from rest_api_client.policies.redirects import Redirects
+from rest_api_client.policies.retry import (
+    ExponentialBackoff,
+    LinearBackoff,
+    Retry,
+    RetryConfig,
+    RetryContext,
+    RetryStrategy,
+    Stop,
+)
+from rest_api_client.policies.server_pacing import ServerPacing
+from rest_api_client.streamed import AsyncStreamedResponse, StreamedResponse
+from rest_api_client.telemetry import MetricsCollector
+from rest_api_client.transport import Capability, Exchange, Timeouts, Transport
+from rest_api_client.virtual.clock import VirtualClock
 
 __all__ = [
     "SYSTEM",

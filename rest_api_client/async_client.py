@@ -16,17 +16,17 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from .async_runtime import AsyncRuntime
-from .client_core import ClientCore
-from .config import APIConfig
-from .downloads import check_target, save
-from .exceptions import ClosedError
-from .hooks import check_hooks, rest_of_attempt
-from .models import Request, Response
-from .options import RequestOptions
-from .streamed import AsyncStreamedResponse
-from .surface import Surface
-from .typing import Progress
+from rest_api_client.client_core import ClientCore
+from rest_api_client.config import APIConfig
+from rest_api_client.downloads import check_target, save
+from rest_api_client.exceptions import ClosedError
+from rest_api_client.hooks import check_hooks, rest_of_attempt
+from rest_api_client.models import Request, Response
+from rest_api_client.options import RequestOptions
+from rest_api_client.runtimes.asynchronous import AsyncRuntime
+from rest_api_client.streamed import AsyncStreamedResponse
+from rest_api_client.surface import Surface
+from rest_api_client.typing import Progress
 
 if TYPE_CHECKING:
     import httpx

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .context import Context
-from .events import AttemptEnded
-from .exceptions import APIError, DeadlineExceeded, HookError, RefusedError, TransportError
-from .models import Attempt, Request, Response
-from .redaction import redact_url
-from .transport import Exchange, Transport
-from .typing import Proceed
+from rest_api_client.context import Context
+from rest_api_client.events import AttemptEnded
+from rest_api_client.exceptions import APIError, DeadlineExceeded, HookError, RefusedError, TransportError
+from rest_api_client.http.redaction import redact_url
+from rest_api_client.models import Attempt, Request, Response
+from rest_api_client.transport import Exchange, Transport
+from rest_api_client.typing import Proceed
 
 MAX_RESENDS = 5
 """Round trips one attempt may take for authentication; Digest needs one, a multi-step scheme two or three."""

@@ -7,19 +7,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from .bodies import EMPTY, Body, ProgressBody
-from .context import Random
-from .cookies import cookie_pair
-from .credentials import withhold_echo, withhold_headers, withhold_params
-from .decoding import accept_encoding
-from .encoding import content_headers, encode_body
-from .exceptions import ConfigurationError
-from .headers import Headers
-from .models import Request
-from .options import RequestOptions
-from .serializers import Serializer
-from .typing import ParamTypes, Scalar
-from .urls import URL, Origin, Userinfo, join, quoted, scalar, split_userinfo
+from rest_api_client.context import Random
+from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.http.bodies import EMPTY, Body, ProgressBody
+from rest_api_client.http.cookies import cookie_pair
+from rest_api_client.http.decoding import accept_encoding
+from rest_api_client.http.encoding import content_headers, encode_body
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.serializers import Serializer
+from rest_api_client.http.urls import URL, Origin, Userinfo, join, quoted, scalar, split_userinfo
+from rest_api_client.models import Request
+from rest_api_client.options import RequestOptions
+from rest_api_client.policies.credentials import withhold_echo, withhold_headers, withhold_params
+from rest_api_client.typing import ParamTypes, Scalar
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 _ORIGIN = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/]*")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 
-from .utils import closest
+from rest_api_client.utils import closest
 
 GROUP = "rest_api_client.commands"
 

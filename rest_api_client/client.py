@@ -16,18 +16,18 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from .client_core import ClientCore
-from .config import APIConfig
-from .downloads import check_target, save
-from .exceptions import ClosedError
-from .hooks import check_hooks, rest_of_attempt, send
-from .models import Request, Response
-from .options import RequestOptions
-from .runtime import run_sync
-from .streamed import StreamedResponse
-from .surface import Surface
-from .sync_runtime import SyncRuntime
-from .typing import Progress
+from rest_api_client.client_core import ClientCore
+from rest_api_client.config import APIConfig
+from rest_api_client.downloads import check_target, save
+from rest_api_client.exceptions import ClosedError
+from rest_api_client.hooks import check_hooks, rest_of_attempt, send
+from rest_api_client.models import Request, Response
+from rest_api_client.options import RequestOptions
+from rest_api_client.runtime import run_sync
+from rest_api_client.runtimes.sync import SyncRuntime
+from rest_api_client.streamed import StreamedResponse
+from rest_api_client.surface import Surface
+from rest_api_client.typing import Progress
 
 if TYPE_CHECKING:
     import httpx

@@ -12,26 +12,26 @@ from dataclasses import dataclass, fields, replace
 from random import Random, SystemRandom  # noqa: TID251  the one place where a client's source of chance is made
 from typing import Any, Literal, TypeAlias, cast
 
-from .auth import Authentication, BasicAuth, as_auth
-from .building import RequestBuilder
-from .config import APIConfig, Engine, MiddlewareTypes, as_timeouts, refuse_unknown
-from .context import Call, CallOptions, Context
-from .cookie_policy import Cookies
-from .cookies import CookieJar
-from .deadline import Deadline
-from .engines import open_engine
-from .exceptions import APIError, ClosedError, ConfigurationError
-from .headers import Headers
-from .hooks import attempt_hooks, checked, overridden, send, settle
-from .models import Request, Response
-from .options import OPTION_NAMES, RequestOptions
-from .pipeline import Middleware, Pipeline, Policy
-from .plugins import as_serializer, find
-from .reading import Decode, Read
-from .runtime import Runtime, run_sync
-from .telemetry import Telemetry
-from .transport import Transport
-from .typing import UNSET, ParamTypes
+from rest_api_client.auth.schemes import Authentication, BasicAuth, as_auth
+from rest_api_client.building import RequestBuilder
+from rest_api_client.config import APIConfig, Engine, MiddlewareTypes, as_timeouts, refuse_unknown
+from rest_api_client.context import Call, CallOptions, Context
+from rest_api_client.engines import open_engine
+from rest_api_client.exceptions import APIError, ClosedError, ConfigurationError
+from rest_api_client.hooks import attempt_hooks, checked, overridden, send, settle
+from rest_api_client.http.cookies import CookieJar
+from rest_api_client.http.headers import Headers
+from rest_api_client.models import Request, Response
+from rest_api_client.options import OPTION_NAMES, RequestOptions
+from rest_api_client.pipeline import Middleware, Pipeline, Policy
+from rest_api_client.plugins import as_serializer, find
+from rest_api_client.policies.cookies import Cookies
+from rest_api_client.policies.deadline import Deadline
+from rest_api_client.policies.reading import Decode, Read
+from rest_api_client.runtime import Runtime, run_sync
+from rest_api_client.telemetry import Telemetry
+from rest_api_client.transport import Transport
+from rest_api_client.typing import UNSET, ParamTypes
 
 Face: TypeAlias = Literal["sync", "async"]
 
@@ -195,7 +195,7 @@ class ClientCore:
 
     def mounted(self) -> Any:
         """The chain as a transport of httpx."""
-        from .engines.mount import as_httpx_transport  # only those who mount need it
+        from rest_api_client.engines.mount import as_httpx_transport  # only those who mount need it
 
         return as_httpx_transport(
             self.pipeline.policies,

@@ -1,7 +1,7 @@
 """The clock: what time it is, and how a thread waits.
 
 Everything that waits in this library waits on a `Clock`, directly in a thread or through a `Runtime`. There are two:
-`SYSTEM`, the real one, and `rest_api_client.virtual_clock.VirtualClock`, on which a ten-minute back-off costs no time.
+`SYSTEM`, the real one, and `rest_api_client.virtual.clock.VirtualClock`, on which a ten-minute back-off costs no time.
 
 `monotonic()` of the one clock is the only `now` there is. An event loop has a clock of its own (`loop.time()`,
 `trio.current_time()`) whose zero differs; the state of policies is shared between threads and loops, so such figures

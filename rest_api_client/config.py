@@ -12,25 +12,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from .circuit_breaker import CircuitBreaker
-from .clock import SYSTEM, Clock
-from .connection import ConnectionOptions
-from .context import Random
-from .deadline import Deadline
-from .decoding import BodyLimits
-from .events import Sink
-from .exceptions import ConfigurationError
-from .headers import Headers
-from .outcome import Classify, classify_http
-from .pipeline import Middleware, Policy
-from .rate_limiter import RateLimit
-from .redirects import Redirects
-from .retry import RetryConfig
-from .serializers import Serializer
-from .server_pacing import ServerPacing
-from .transport import Timeouts, Transport
-from .typing import CookieTypes, HeaderTypes, ParamTypes
-from .utils import closest
+from rest_api_client.clock import SYSTEM, Clock
+from rest_api_client.connection import ConnectionOptions
+from rest_api_client.context import Random
+from rest_api_client.events import Sink
+from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.http.decoding import BodyLimits
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.serializers import Serializer
+from rest_api_client.outcome import Classify, classify_http
+from rest_api_client.pipeline import Middleware, Policy
+from rest_api_client.policies.circuit_breaker import CircuitBreaker
+from rest_api_client.policies.deadline import Deadline
+from rest_api_client.policies.rate_limiter import RateLimit
+from rest_api_client.policies.redirects import Redirects
+from rest_api_client.policies.retry import RetryConfig
+from rest_api_client.policies.server_pacing import ServerPacing
+from rest_api_client.transport import Timeouts, Transport
+from rest_api_client.typing import CookieTypes, HeaderTypes, ParamTypes
+from rest_api_client.utils import closest
 
 if TYPE_CHECKING:
     import httpx

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from .exceptions import ConfigurationError
+from rest_api_client.exceptions import ConfigurationError
 
 Verify: TypeAlias = bool | str | Path | ssl.SSLContext
 """True: certifi's CAs, or SSL_CERT_FILE / SSL_CERT_DIR; "system": the operating system's trust store; a path: a CA

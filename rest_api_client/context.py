@@ -11,15 +11,15 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .events import Event, Sink
-from .exceptions import DeadlineExceeded
-from .models import Attempt, Request, Response
-from .outcome import Classify, Outcome, classify_http
-from .transport import Exchange, Timeouts
-from .typing import UNSET, Unset
+from rest_api_client.events import Event, Sink
+from rest_api_client.exceptions import DeadlineExceeded
+from rest_api_client.models import Attempt, Request, Response
+from rest_api_client.outcome import Classify, Outcome, classify_http
+from rest_api_client.transport import Exchange, Timeouts
+from rest_api_client.typing import UNSET, Unset
 
 if TYPE_CHECKING:
-    from .runtime import Runtime
+    from rest_api_client.runtime import Runtime
 
 Random = _random.Random
 

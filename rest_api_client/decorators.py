@@ -24,21 +24,28 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, ParamSpec, Protocol, Self, TypeAlias, TypeVar, cast, overload
 
-from .async_runtime import AsyncRuntime
-from .circuit_breaker import CircuitBreaker
-from .clock import SYSTEM, Clock
-from .context import Context, Random
-from .deadline import AmbientDeadline, Deadline, ambient_deadline, ambient_moment, check_seconds, earlier
-from .exceptions import ConfigurationError, DeadlineExceeded, StatusError
-from .function_calls import FunctionRunner, finished, is_async, name_of
-from .models import Request, Response
-from .outcome import Classify, Kind, Outcome, classify_http
-from .pipeline import Policy
-from .rate_limiter import RateLimit
-from .retry import RetryConfig
-from .sync_runtime import SyncRuntime
-from .telemetry import LOGGER
-from .utils import closest
+from rest_api_client.clock import SYSTEM, Clock
+from rest_api_client.context import Context, Random
+from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded, StatusError
+from rest_api_client.function_calls import FunctionRunner, finished, is_async, name_of
+from rest_api_client.models import Request, Response
+from rest_api_client.outcome import Classify, Kind, Outcome, classify_http
+from rest_api_client.pipeline import Policy
+from rest_api_client.policies.circuit_breaker import CircuitBreaker
+from rest_api_client.policies.deadline import (
+    AmbientDeadline,
+    Deadline,
+    ambient_deadline,
+    ambient_moment,
+    check_seconds,
+    earlier,
+)
+from rest_api_client.policies.rate_limiter import RateLimit
+from rest_api_client.policies.retry import RetryConfig
+from rest_api_client.runtimes.asynchronous import AsyncRuntime
+from rest_api_client.runtimes.sync import SyncRuntime
+from rest_api_client.telemetry import LOGGER
+from rest_api_client.utils import closest
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -10,11 +10,11 @@ from os import PathLike
 from pathlib import Path
 from typing import IO
 
-from .attempts import close
-from .exceptions import ClosedError, ConfigurationError
-from .models import Response
-from .reading import finish
-from .typing import Progress
+from rest_api_client.attempts import close
+from rest_api_client.exceptions import ClosedError, ConfigurationError
+from rest_api_client.models import Response
+from rest_api_client.policies.reading import finish
+from rest_api_client.typing import Progress
 
 _SERIAL = count(1)
 _LONGEST_NAME = 40

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from .models import Attempt
+from rest_api_client.models import Attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
-    from .models import Attempt, Problem, Request, Response
+    from rest_api_client.models import Attempt, Problem, Request, Response
 
 Side = Literal["ours", "network", "server"]
 Processed = Literal["yes", "no", "unknown"]

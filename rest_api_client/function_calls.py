@@ -14,18 +14,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, TypeVar
 
-from .attempts import AttemptLevel
-from .circuit_breaker import CircuitBreaker
-from .context import Call, Context, Random
-from .deadline import ambient_moment
-from .exceptions import ConfigurationError
-from .models import Request, Response
-from .outcome import Classify
-from .pipeline import Policy, Stateful
-from .rate_limiter import RateLimit
-from .runtime import Runtime
-from .telemetry import LOGGER, log_event
-from .urls import URL
+from rest_api_client.attempts import AttemptLevel
+from rest_api_client.context import Call, Context, Random
+from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.http.urls import URL
+from rest_api_client.models import Request, Response
+from rest_api_client.outcome import Classify
+from rest_api_client.pipeline import Policy, Stateful
+from rest_api_client.policies.circuit_breaker import CircuitBreaker
+from rest_api_client.policies.deadline import ambient_moment
+from rest_api_client.policies.rate_limiter import RateLimit
+from rest_api_client.runtime import Runtime
+from rest_api_client.telemetry import LOGGER, log_event
 
 T = TypeVar("T")
 

@@ -13,11 +13,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from .context import Context
-from .exceptions import ConfigurationError, HookError
-from .models import Request, Response
-from .pipeline import Policy, Stage
-from .typing import Proceed
+from rest_api_client.context import Context
+from rest_api_client.exceptions import ConfigurationError, HookError
+from rest_api_client.models import Request, Response
+from rest_api_client.pipeline import Policy, Stage
+from rest_api_client.typing import Proceed
 
 T = TypeVar("T")
 

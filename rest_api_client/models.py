@@ -14,9 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .bodies import EMPTY, Body
-from .content_types import charset, media_type
-from .exceptions import (
+from rest_api_client.exceptions import (
     ClosedError,
     ConfigurationError,
     DecodeError,
@@ -25,16 +23,18 @@ from .exceptions import (
     StatusError,
     status_error_class,
 )
-from .headers import Headers
-from .links import Link, parse_link_header
-from .problems import Problem, one_line
-from .redaction import redact_url
-from .serializers import JSON_SERIALIZER, Serializer, convert
-from .urls import URL, Origin
-from .utils import parse_retry_after
+from rest_api_client.http.bodies import EMPTY, Body
+from rest_api_client.http.content_types import charset, media_type
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.links import Link, parse_link_header
+from rest_api_client.http.problems import Problem, one_line
+from rest_api_client.http.redaction import redact_url
+from rest_api_client.http.serializers import JSON_SERIALIZER, Serializer, convert
+from rest_api_client.http.urls import URL, Origin
+from rest_api_client.utils import parse_retry_after
 
 if TYPE_CHECKING:
-    from .transport import ByteStream
+    from rest_api_client.transport import ByteStream
 
 __all__ = ["IDEMPOTENT_METHODS", "Attempt", "Problem", "Request", "Response", "charset", "media_type"]
 

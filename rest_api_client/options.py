@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from .transport import Timeouts
-from .typing import (
+from rest_api_client.transport import Timeouts
+from rest_api_client.typing import (
     ContentTypes,
     CookieTypes,
     DataTypes,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from .exceptions import (
+from rest_api_client.exceptions import (
     CircuitOpenError,
     DeadlineExceeded,
     DecodeError,
@@ -23,7 +23,7 @@ from .exceptions import (
     StatusError,
     TransportError,
 )
-from .models import Request, Response
+from rest_api_client.models import Request, Response
 
 
 class Kind(StrEnum):

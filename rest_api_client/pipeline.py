@@ -18,15 +18,15 @@ from enum import IntEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
-from .attempts import AttemptLevel, Terminal
-from .exceptions import ConfigurationError
-from .models import Request, Response
-from .transport import Transport
-from .typing import Proceed
+from rest_api_client.attempts import AttemptLevel, Terminal
+from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.models import Request, Response
+from rest_api_client.transport import Transport
+from rest_api_client.typing import Proceed
 
 if TYPE_CHECKING:
-    from .context import Context
-    from .runtime import Runtime
+    from rest_api_client.context import Context
+    from rest_api_client.runtime import Runtime
 
 
 class Stage(IntEnum):

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any, Literal, TypeAlias, get_args
 
-from .exceptions import ConfigurationError
-from .serializers import JSON_SERIALIZER, Serializer, msgspec_serializer, orjson_serializer
-from .utils import closest
+from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.http.serializers import JSON_SERIALIZER, Serializer, msgspec_serializer, orjson_serializer
+from rest_api_client.utils import closest
 
 Kind: TypeAlias = Literal["policy", "auth", "serializer"]
 Make: TypeAlias = Callable[[], Any]

@@ -25,7 +25,7 @@ from inspect import isasyncgen
 from types import FrameType
 from typing import Any, Protocol, TypeVar
 
-from .clock import Clock
+from rest_api_client.clock import Clock
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

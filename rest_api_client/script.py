@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias, cast
 
-from .exceptions import ConfigurationError
+from rest_api_client.exceptions import ConfigurationError
 
 VERSION = 1
 _LINE = re.compile(r"[^\r\n\u0100-\U0010ffff]*")

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any, TypeVar
 
-from . import streaming
-from .attempts import close
-from .exceptions import ClosedError
-from .headers import Headers
-from .models import Attempt, Response
-from .reading import finish, read
-from .streaming import ServerSentEvent
-from .sync_runtime import SyncRuntime
+from rest_api_client.attempts import close
+from rest_api_client.exceptions import ClosedError
+from rest_api_client.http import streaming
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.streaming import ServerSentEvent
+from rest_api_client.models import Attempt, Response
+from rest_api_client.policies.reading import finish, read
+from rest_api_client.runtimes.sync import SyncRuntime
 
 ReaderT = TypeVar("ReaderT")
 

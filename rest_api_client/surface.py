@@ -5,14 +5,14 @@ from __future__ import annotations
 import warnings
 from typing import Any, Self
 
-from .client_core import ClientCore
-from .config import APIConfig
-from .cookies import CookieJar
-from .headers import Headers
-from .pipeline import StageDescription
-from .redaction import redact_url
-from .transport import Transport
-from .typing import ParamTypes
+from rest_api_client.client_core import ClientCore
+from rest_api_client.config import APIConfig
+from rest_api_client.http.cookies import CookieJar
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.redaction import redact_url
+from rest_api_client.pipeline import StageDescription
+from rest_api_client.transport import Transport
+from rest_api_client.typing import ParamTypes
 
 
 class Surface:

@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .context import Context
-from .events import (
+from rest_api_client.context import Context
+from rest_api_client.events import (
     AttemptEnded,
     CallEnded,
     CallStarted,
@@ -29,11 +29,11 @@ from .events import (
     Sink,
     fan_out,
 )
-from .forks import in_child
-from .models import Request, Response
-from .pipeline import Stage
-from .redaction import redact_url
-from .typing import Proceed
+from rest_api_client.forks import in_child
+from rest_api_client.http.redaction import redact_url
+from rest_api_client.models import Request, Response
+from rest_api_client.pipeline import Stage
+from rest_api_client.typing import Proceed
 
 LOGGER = logging.getLogger("rest_api_client")
 CANCELLED = "cancelled"

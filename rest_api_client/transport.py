@@ -21,11 +21,11 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from .exceptions import ConfigurationError, DeadlineExceeded
+from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded
 
 if TYPE_CHECKING:
-    from .clock import Clock
-    from .models import Request, Response
+    from rest_api_client.clock import Clock
+    from rest_api_client.models import Request, Response
 
 
 class Capability(StrEnum):

@@ -7,12 +7,12 @@ from enum import Enum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from .exceptions import Processed, Side
-from .headers import HeaderTypes
+from rest_api_client.exceptions import Processed, Side
+from rest_api_client.http.headers import HeaderTypes
 
 if TYPE_CHECKING:
-    from .context import Context
-    from .models import Request, Response
+    from rest_api_client.context import Context
+    from rest_api_client.models import Request, Response
 
 __all__ = [
     "UNSET",

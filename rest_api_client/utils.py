@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from .http_dates import format_http_date, parse_http_date
-from .links import Link, parse_link_header
-from .redaction import MASK, is_secret_name, redact_headers, redact_url
+from rest_api_client.http.dates import format_http_date, parse_http_date
+from rest_api_client.http.links import Link, parse_link_header
+from rest_api_client.http.redaction import MASK, is_secret_name, redact_headers, redact_url
 
 __all__ = [
     "MASK",

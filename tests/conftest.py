@@ -24,11 +24,11 @@ from typing import Any, Generic, TypeVar
 import pytest
 import trio
 
-from rest_api_client.async_runtime import AsyncRuntime
 from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.runtime import run_sync
-from rest_api_client.sync_runtime import SyncRuntime
-from rest_api_client.virtual_clock import VirtualClock
+from rest_api_client.runtimes.asynchronous import AsyncRuntime
+from rest_api_client.runtimes.sync import SyncRuntime
+from rest_api_client.virtual.clock import VirtualClock
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Clock)

@@ -14,15 +14,15 @@ from typing import Any
 
 from mockserver.demo.records import Record, Result, Witness
 from rest_api_client.async_client import AsyncAPIClient
-from rest_api_client.budget import RetryBudget
-from rest_api_client.circuit_breaker import CircuitBreaker
 from rest_api_client.client import APIClient
 from rest_api_client.config import APIConfig
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.exceptions import APIError
 from rest_api_client.models import Response
 from rest_api_client.options import RequestOptions
-from rest_api_client.retry import ExponentialBackoff, RetryConfig
+from rest_api_client.policies.budget import RetryBudget
+from rest_api_client.policies.circuit_breaker import CircuitBreaker
+from rest_api_client.policies.retry import ExponentialBackoff, RetryConfig
 from rest_api_client.telemetry import MetricsCollector
 
 ORDER_EVERY = 25

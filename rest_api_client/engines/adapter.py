@@ -21,10 +21,10 @@ from typing import Any
 
 import httpx
 
-from rest_api_client.bodies import Body, BytesBody
 from rest_api_client.engines.errors import Translated, aborted
 from rest_api_client.exceptions import CapabilityError, ClosedError, ConfigurationError
-from rest_api_client.headers import Headers
+from rest_api_client.http.bodies import Body, BytesBody
+from rest_api_client.http.headers import Headers
 from rest_api_client.models import Request, Response
 from rest_api_client.transport import ByteStream, Capability, Exchange
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines.line import Line
 from rest_api_client.exceptions import PoolTimeout
+from rest_api_client.http.urls import Origin
 from rest_api_client.runtime import Event
-from rest_api_client.urls import Origin
 
 
 @dataclass(eq=False, slots=True)

@@ -18,7 +18,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, ClassVar, Literal, NoReturn, TypeAlias, TypeVar
 
-from rest_api_client.async_runtime import AsyncRuntime
 from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines.errors import translate
@@ -38,12 +37,13 @@ from rest_api_client.exceptions import (
     RequestTimeout,
     TransportError,
 )
-from rest_api_client.headers import Headers
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.urls import Origin
 from rest_api_client.models import Request, Response
 from rest_api_client.runtime import Event, Runtime, current_abort
-from rest_api_client.sync_runtime import SyncRuntime
+from rest_api_client.runtimes.asynchronous import AsyncRuntime
+from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.transport import Capability, Exchange
-from rest_api_client.urls import Origin
 
 T = TypeVar("T")
 Flavour = Literal["httpx", "httpx2"]
@@ -417,5 +417,4 @@ def _after_fork() -> None:
             engine.after_fork()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(after_in_child=_after_fork)

@@ -14,13 +14,13 @@ from typing import Any, Protocol, cast
 
 import anyio  # noqa: TID251  only anyio's scope ends httpcore's generators on both loops
 
-from rest_api_client.bodies import Body, Chunks
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines.network import Backend, SyncBackend
 from rest_api_client.engines.proxies import Proxy
 from rest_api_client.engines.stock import Lane, LaneKey
 from rest_api_client.engines.waits import Waits
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.http.bodies import Body, Chunks
 from rest_api_client.models import Request
 
 

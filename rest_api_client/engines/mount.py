@@ -24,7 +24,6 @@ from typing import Any, Literal, cast
 
 import httpx
 
-from rest_api_client.bodies import Body, BytesBody, OneShotBody
 from rest_api_client.context import Call, CallOptions, Context
 from rest_api_client.exceptions import (
     APIError,
@@ -43,14 +42,15 @@ from rest_api_client.exceptions import (
     WriteError,
     WriteTimeout,
 )
-from rest_api_client.headers import Headers
+from rest_api_client.http.bodies import Body, BytesBody, OneShotBody
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.urls import DEFAULT_PORTS, URL, Origin
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Classify, classify_http
 from rest_api_client.pipeline import Pipeline, Policy, Stage
 from rest_api_client.runtime import Runtime, iterate_sync, run_sync
-from rest_api_client.sync_runtime import SyncRuntime
+from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.transport import ByteStream, Transport
-from rest_api_client.urls import DEFAULT_PORTS, URL, Origin
 
 TRANSLATION: tuple[tuple[type[APIError], type[httpx.RequestError]], ...] = (
     (ConnectTimeout, httpx.ConnectTimeout),

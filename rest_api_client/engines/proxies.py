@@ -21,8 +21,8 @@ from urllib.parse import unquote, urlsplit
 
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.exceptions import ConfigurationError
-from rest_api_client.redaction import redact_url
-from rest_api_client.urls import URL
+from rest_api_client.http.redaction import redact_url
+from rest_api_client.http.urls import URL
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 

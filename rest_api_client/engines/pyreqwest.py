@@ -29,8 +29,6 @@ from pyreqwest.client import ClientBuilder, SyncClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.http import Url
 
-from rest_api_client.async_runtime import AsyncRuntime
-from rest_api_client.bodies import BytesBody
 from rest_api_client.clock import SYSTEM, Clock, SystemClock
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines.errors import TIMER_GRAIN, aborted
@@ -40,10 +38,12 @@ from rest_api_client.engines.pyreqwest_clients import Clients
 from rest_api_client.engines.pyreqwest_errors import told
 from rest_api_client.engines.uploads import AsyncSource, Source, UploadStopped
 from rest_api_client.exceptions import CapabilityError, ClosedError, ConfigurationError, DeadlineExceeded, DecodeError
-from rest_api_client.headers import Headers
+from rest_api_client.http.bodies import BytesBody
+from rest_api_client.http.headers import Headers
 from rest_api_client.models import Request, Response
 from rest_api_client.runtime import Runtime, run_sync
-from rest_api_client.sync_runtime import SyncRuntime
+from rest_api_client.runtimes.asynchronous import AsyncRuntime
+from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.transport import Capability, Exchange
 
 _BOTH = frozenset(

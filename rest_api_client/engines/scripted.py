@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rest_api_client.bodies import Body
 from rest_api_client.engines.errors import aborted
 from rest_api_client.exceptions import (
     ClosedError,
@@ -35,7 +34,9 @@ from rest_api_client.exceptions import (
     ReadTimeout,
     RemoteProtocolError,
 )
-from rest_api_client.headers import Headers, HeaderTypes
+from rest_api_client.http.bodies import Body
+from rest_api_client.http.headers import Headers, HeaderTypes
+from rest_api_client.http.serializers import JSON_SERIALIZER
 from rest_api_client.models import Request, Response
 from rest_api_client.script import (
     Chunk,
@@ -52,7 +53,6 @@ from rest_api_client.script import (
     Throttle,
     Trailers,
 )
-from rest_api_client.serializers import JSON_SERIALIZER
 from rest_api_client.transport import Capability, Exchange
 from rest_api_client.typing import UNSET, JSONValue
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from rest_api_client.engines.network import Backend
 from rest_api_client.engines.proxies import Proxy
 from rest_api_client.engines.wire import Wire
-from rest_api_client.urls import Origin
+from rest_api_client.http.urls import Origin
 
 MAX_STREAMS = 100
 """Exchanges on one HTTP/2 connection at once; also what httpcore announces."""

@@ -46,16 +46,12 @@ class Stream:
         try:
             data = await self._layer.receive(max_bytes, patience)
         except APIError as error:  # before the OSErrors, which our timeouts are as well
-            if self.wire.shared:
-                raise Ended(error) from error
-            raise
+            raise self._over(error) from error.__cause__
         except ssl.SSLError as error:
             raise self._broken(error) from error
         except (OSError, ValueError) as error:
             broken = ReadError(f"the connection broke while the answer was read: {reason(error)}")
             raise _unless_aborted(exchange, broken) from error
-        if not data and exchange.aborted:
-            raise aborted(exchange)
         self._heard = self._heard or not self._negotiating
         return data
 
@@ -83,15 +79,16 @@ class Stream:
             await self._layer.send(buffer, patience)
             self._tell(http2=buffer.startswith(_HTTP2_PREFACE))
         except APIError as error:
-            if self.wire.shared:
-                raise Ended(error) from error
-            raise
+            raise self._over(error) from error.__cause__
         except (OSError, ValueError) as error:
             broken = self._write_error(f"the connection broke while the request was written: {reason(error)}")
             raise _unless_aborted(exchange, broken) from error
         finally:
             if not self._negotiating and not buffer.startswith(_HTTP2_PREFACE):
                 exchange.bytes_sent += self._taken(self.wire.sent - before, len(buffer))
+
+    def _over(self, error: APIError) -> BaseException:
+        return Ended(error) if self.wire.shared else error
 
     def _tell(self, *, http2: bool) -> None:
         if self.wire.begun is not None and not self._negotiating:

@@ -29,11 +29,11 @@ from rest_api_client import (
     VirtualClock,
     streaming,
 )
-from rest_api_client.async_runtime import AsyncRuntime
-from rest_api_client.cookies import CookieJar
-from rest_api_client.decoding import content_encodings
+from rest_api_client.http.cookies import CookieJar
+from rest_api_client.http.decoding import content_encodings
 from rest_api_client.runtime import iterate_sync
-from rest_api_client.sync_runtime import SyncRuntime
+from rest_api_client.runtimes.asynchronous import AsyncRuntime
+from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.transport import Capability, Exchange
 from rest_api_client.utils import parse_http_date, parse_link_header, parse_retry_after, redact_url
 

@@ -9,13 +9,13 @@ from typing import Any
 from rest_api_client.context import Call, CallOptions, Context
 from rest_api_client.engines.scripted import Answer, ScriptedTransport
 from rest_api_client.events import Event
-from rest_api_client.headers import Headers
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.urls import URL
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Pipeline, Policy
-from rest_api_client.reading import Read
+from rest_api_client.policies.reading import Read
 from rest_api_client.runtime import Runtime
 from rest_api_client.script import Script
-from rest_api_client.urls import URL
 
 
 def a_request(method: str = "GET", url: str = "https://api.test/things", **fields: Any) -> Request:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from rest_api_client.attempts import MAX_RESENDS, AttemptLevel
-from rest_api_client.bodies import OneShotBody
 from rest_api_client.context import Call, CallOptions, Context
 from rest_api_client.engines.scripted import ScriptedTransport, respond
 from rest_api_client.events import AttemptEnded, Event
@@ -23,14 +22,15 @@ from rest_api_client.exceptions import (
     ReadError,
     ReadTimeout,
 )
+from rest_api_client.http.bodies import OneShotBody
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Outcome
 from rest_api_client.pipeline import Middleware, Pipeline, Stage
-from rest_api_client.reading import Read
+from rest_api_client.policies.reading import Read
 from rest_api_client.runtime import Aborted
 from rest_api_client.script import Chunk, Head, Refuse, Reset, Script, Stall
 from rest_api_client.transport import Timeouts
-from rest_api_client.virtual_clock import VirtualClock
+from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World
 from tests.rest_api_client.chain import Chain, a_request
 

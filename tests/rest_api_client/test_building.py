@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rest_api_client.bodies import EMPTY
 from rest_api_client.building import Built, RequestBuilder, fill_template
 from rest_api_client.exceptions import ConfigurationError
-from rest_api_client.headers import Headers
-from rest_api_client.serializers import JSON_SERIALIZER
-from rest_api_client.urls import URL
+from rest_api_client.http.bodies import EMPTY
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.serializers import JSON_SERIALIZER
+from rest_api_client.http.urls import URL
 
 
 def builder(base_url: str | None = "https://api.test/v1", **options: Any) -> RequestBuilder:

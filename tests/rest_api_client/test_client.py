@@ -26,11 +26,11 @@ from rest_api_client.exceptions import (
     ReadError,
     ServerError,
 )
+from rest_api_client.http.serializers import StandardJSON
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Middleware, Stage
-from rest_api_client.rate_limiter import RateLimit
+from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.script import Chunk, Delay, End, Head, Reset, Script
-from rest_api_client.serializers import StandardJSON
 from rest_api_client.telemetry import MetricsCollector
 from tests.conftest import World
 from tests.rest_api_client.faces import any_client
@@ -737,7 +737,9 @@ def test_uploads_tell_how_far_they_are(world: Any_World) -> None:
 
     async def body() -> None:
         async with any_client(world, engine=ScriptedTransport(respond(200))) as client:
-            await client.post("/", content=lambda: [b"abc", b"de"], progress=lambda done, total: seen.append((done, total)))
+            await client.post(
+                "/", content=lambda: [b"abc", b"de"], progress=lambda done, total: seen.append((done, total))
+            )
 
     world.run(body)
     assert [done for done, _ in seen] == [3, 5]

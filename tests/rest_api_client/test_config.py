@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from rest_api_client.circuit_breaker import CircuitBreaker
 from rest_api_client.config import FLAT, APIConfig, option_names
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.exceptions import ConfigurationError
-from rest_api_client.rate_limiter import RateLimit
-from rest_api_client.retry import RetryConfig
+from rest_api_client.policies.circuit_breaker import CircuitBreaker
+from rest_api_client.policies.rate_limiter import RateLimit
+from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.transport import Timeouts
 
 

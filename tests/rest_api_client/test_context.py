@@ -11,7 +11,7 @@ from rest_api_client.events import AttemptEnded, CallStarted, Event
 from rest_api_client.exceptions import DeadlineExceeded, ServerError
 from rest_api_client.models import Response
 from rest_api_client.outcome import Kind
-from rest_api_client.virtual_clock import VirtualClock
+from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World
 from tests.rest_api_client.chain import a_request
 

@@ -13,20 +13,20 @@ from urllib.parse import unquote
 
 import pytest
 
-from rest_api_client.auth import ApiKeyAuth, Auth, Authentication, BasicAuth, Flow
-from rest_api_client.bodies import BytesBody
-from rest_api_client.cookie_policy import Cookies
-from rest_api_client.cookies import CookieJar
+from rest_api_client.auth.schemes import ApiKeyAuth, Auth, Authentication, BasicAuth, Flow
 from rest_api_client.engines.scripted import Arrival, respond
 from rest_api_client.events import CredentialsWithheld
 from rest_api_client.exceptions import RedirectError
+from rest_api_client.http.bodies import BytesBody
+from rest_api_client.http.cookies import CookieJar
+from rest_api_client.http.urls import URL
 from rest_api_client.models import Request
-from rest_api_client.redirects import Redirects
+from rest_api_client.policies.cookies import Cookies
+from rest_api_client.policies.redirects import Redirects
 from rest_api_client.runtime import run_sync
+from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.script import Script
-from rest_api_client.sync_runtime import SyncRuntime
-from rest_api_client.urls import URL
-from rest_api_client.virtual_clock import VirtualClock
+from rest_api_client.virtual.clock import VirtualClock
 from tests.rest_api_client.chain import Chain
 
 SECRET = "S3cr3t-value"

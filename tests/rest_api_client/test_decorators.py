@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 
-from rest_api_client.circuit_breaker import CircuitBreaker
 from rest_api_client.clock import Clock
-from rest_api_client.deadline import AmbientDeadline, ambient_deadline
 from rest_api_client.decorators import circuit_breaker, deadline, log_request, rate_limit, retry
 from rest_api_client.engines.scripted import ScriptedTransport
 from rest_api_client.exceptions import (
@@ -26,9 +24,11 @@ from rest_api_client.exceptions import (
     ReadError,
     ServerError,
 )
-from rest_api_client.headers import Headers
+from rest_api_client.http.headers import Headers
 from rest_api_client.models import Response
-from rest_api_client.retry import ExponentialBackoff, LinearBackoff
+from rest_api_client.policies.circuit_breaker import CircuitBreaker
+from rest_api_client.policies.deadline import AmbientDeadline, ambient_deadline
+from rest_api_client.policies.retry import ExponentialBackoff, LinearBackoff
 from rest_api_client.script import Script, Stall
 from tests.conftest import World
 from tests.rest_api_client.chain import a_request

@@ -13,7 +13,7 @@ import pytest
 from rest_api_client import downloads
 from rest_api_client.downloads import check_target, save
 from rest_api_client.exceptions import ClosedError, ConfigurationError, ReadError
-from rest_api_client.headers import Headers
+from rest_api_client.http.headers import Headers
 from rest_api_client.models import Response
 from rest_api_client.runtime import run_sync
 

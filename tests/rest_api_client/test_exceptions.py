@@ -11,7 +11,6 @@ from typing import TypeVar
 import pytest
 
 from rest_api_client import exceptions
-from rest_api_client.bodies import raw_body
 from rest_api_client.exceptions import (
     APIError,
     CircuitOpenError,
@@ -27,9 +26,10 @@ from rest_api_client.exceptions import (
     TransportError,
     status_error_class,
 )
-from rest_api_client.headers import Headers
+from rest_api_client.http.bodies import raw_body
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.urls import URL
 from rest_api_client.models import Attempt, Request, Response
-from rest_api_client.urls import URL
 
 EVERY_CLASS = [kind for _, kind in inspect.getmembers(exceptions, inspect.isclass) if issubclass(kind, APIError)]
 REQUEST = Request(method="POST", url=URL.parse("https://api.test/users?token=hunter2"))

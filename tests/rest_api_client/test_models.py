@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rest_api_client.bodies import BytesBody
-from rest_api_client.content_types import charset, media_type
 from rest_api_client.exceptions import ClosedError, ConfigurationError, DecodeError, NotFoundError, RateLimitError
-from rest_api_client.headers import Headers
+from rest_api_client.http.bodies import BytesBody
+from rest_api_client.http.content_types import charset, media_type
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.problems import one_line
+from rest_api_client.http.serializers import FastJSON, orjson_serializer
+from rest_api_client.http.urls import URL
 from rest_api_client.models import Attempt, Problem, Request, Response
-from rest_api_client.problems import one_line
-from rest_api_client.serializers import FastJSON, orjson_serializer
-from rest_api_client.urls import URL
 
 URL_1 = URL.parse("https://api.test/users?page=1")
 GET = Request(method="GET", url=URL_1)

@@ -11,11 +11,11 @@ import trio
 from rest_api_client.async_client import AsyncAPIClient
 from rest_api_client.client import APIClient
 from rest_api_client.engines.scripted import ScriptedTransport, respond
-from rest_api_client.rate_limiter import RateLimit
-from rest_api_client.retry import RetryConfig
+from rest_api_client.policies.rate_limiter import RateLimit
+from rest_api_client.policies.retry import RetryConfig
+from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.script import Reset, Script
-from rest_api_client.sync_runtime import SyncRuntime
-from rest_api_client.virtual_clock import VirtualClock
+from rest_api_client.virtual.clock import VirtualClock
 
 SCRIPTS = (respond(503, delay=1), respond(200, delay=0.5), Script(Reset()), respond(200, delay=2))
 RUNS = 50

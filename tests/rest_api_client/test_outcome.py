@@ -24,10 +24,10 @@ from rest_api_client.exceptions import (
     TLSError,
     TransportError,
 )
-from rest_api_client.headers import Headers
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.urls import URL
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Kind, Outcome, classify_http
-from rest_api_client.urls import URL
 
 REQUEST = Request(method="GET", url=URL.parse("https://api.test/"))
 

@@ -15,10 +15,10 @@ from rest_api_client.engines.scripted import ScriptedTransport, respond
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Middleware, Pipeline, Stage, StageDescription
-from rest_api_client.reading import Decode, Read
+from rest_api_client.policies.reading import Decode, Read
 from rest_api_client.runtime import run_sync
-from rest_api_client.sync_runtime import SyncRuntime
-from rest_api_client.virtual_clock import VirtualClock
+from rest_api_client.runtimes.sync import SyncRuntime
+from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World
 from tests.rest_api_client.chain import a_request
 

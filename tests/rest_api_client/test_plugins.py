@@ -11,8 +11,8 @@ import pytest
 
 from rest_api_client import plugins
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.http.serializers import JSON_SERIALIZER
 from rest_api_client.plugins import as_serializer, available, find, register
-from rest_api_client.serializers import JSON_SERIALIZER
 
 
 @pytest.fixture(autouse=True)

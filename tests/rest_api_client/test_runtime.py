@@ -13,7 +13,6 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from rest_api_client.async_runtime import AsyncRuntime
 from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.runtime import (
     Abort,
@@ -25,8 +24,9 @@ from rest_api_client.runtime import (
     iterate_sync,
     run_sync,
 )
-from rest_api_client.sync_runtime import GRACE, SyncRuntime
-from rest_api_client.virtual_clock import VirtualClock
+from rest_api_client.runtimes.asynchronous import AsyncRuntime
+from rest_api_client.runtimes.sync import GRACE, SyncRuntime
+from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World
 
 LOOPS = ["asyncio", "trio"]

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rest_api_client.async_client import AsyncAPIClient
-from rest_api_client.circuit_breaker import CircuitBreaker
 from rest_api_client.client import APIClient
 from rest_api_client.engines.scripted import ScriptedTransport, respond
 from rest_api_client.events import Event
 from rest_api_client.exceptions import APIError
+from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.script import Chunk, Close, Delay, End, Garbage, Head, Refuse, Reset, Script, Stall
-from rest_api_client.virtual_clock import VirtualClock
+from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World
 from tests.rest_api_client.faces import any_client
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from rest_api_client.exceptions import ClosedError, DecodeError
-from rest_api_client.headers import Headers
+from rest_api_client.http.headers import Headers
 from rest_api_client.models import Attempt, Response
+from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.streamed import AsyncStreamedResponse, StreamedResponse
-from rest_api_client.sync_runtime import SyncRuntime
-from rest_api_client.virtual_clock import VirtualClock
+from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World
 from tests.rest_api_client.chain import a_request
 

@@ -27,12 +27,12 @@ from rest_api_client.events import (
 from rest_api_client.exceptions import ConnectError
 from rest_api_client.models import Attempt, Request, Response
 from rest_api_client.pipeline import Middleware, Pipeline
-from rest_api_client.reading import Read
+from rest_api_client.policies.reading import Read
 from rest_api_client.runtime import Aborted
+from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.script import Refuse, Script
-from rest_api_client.sync_runtime import SyncRuntime
 from rest_api_client.telemetry import LOGGER, MetricsCollector, Telemetry, log_event
-from rest_api_client.virtual_clock import VirtualClock
+from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World
 from tests.rest_api_client.chain import a_request
 

@@ -7,13 +7,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rest_api_client.circuit_breaker import CircuitBreaker
-from rest_api_client.deadline import Deadline
 from rest_api_client.engines.scripted import respond
-from rest_api_client.rate_limiter import RateLimit, ServerPacing
-from rest_api_client.retry import RetryConfig
+from rest_api_client.policies.circuit_breaker import CircuitBreaker
+from rest_api_client.policies.deadline import Deadline
+from rest_api_client.policies.rate_limiter import RateLimit, ServerPacing
+from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.script import Chunk, Delay, Head, Refuse, Reset, Script, Stall
-from rest_api_client.virtual_clock import VirtualClock
+from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World
 from tests.rest_api_client.chain import Chain, a_request
 from tests.rest_api_client.together import together

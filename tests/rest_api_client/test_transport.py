@@ -9,7 +9,7 @@ import pytest
 
 from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded
 from rest_api_client.transport import Capability, Exchange, Timeouts
-from rest_api_client.virtual_clock import VirtualClock
+from rest_api_client.virtual.clock import VirtualClock
 
 
 def exchange(deadline: float | None = None) -> Exchange:

@@ -32,7 +32,10 @@ def waits(chance: random.Random, rounds: int) -> list[Wait]:
     def steps(count: int) -> Wait:
         async def wait() -> None:
             for _ in range(count):
-                await (trio.sleep(0) if _in_trio() else asyncio.sleep(0))
+                if _in_trio():
+                    await trio.lowlevel.checkpoint()
+                else:
+                    await asyncio.sleep(0)
 
         return wait
 

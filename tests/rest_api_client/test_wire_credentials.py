@@ -20,7 +20,7 @@ import pytest
 import trustme
 
 from rest_api_client import APIError, BearerAuth, ConfigurationError, RedirectError, Request
-from rest_api_client.auth import ApiKeyAuth
+from rest_api_client.auth.schemes import ApiKeyAuth
 from rest_api_client.transport import Capability
 from tests.rest_api_client.cells import Cell, every_cell, with_options
 from tests.wire import Connection, Handler, Received, Server, each

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
+from typing import Self
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -151,7 +152,7 @@ class RawServer:
         finally:
             peer.close()
 
-    def __enter__(self) -> RawServer:
+    def __enter__(self) -> Self:
         self._acceptor.start()
         return self
 
@@ -203,7 +204,7 @@ class Silent:
                 filler.connect_ex(listener.getsockname())
                 self._sockets.append(filler)
 
-    def __enter__(self) -> Silent:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

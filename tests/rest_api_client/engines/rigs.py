@@ -14,10 +14,10 @@ import trio
 from rest_api_client.clock import SYSTEM
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines import open_engine
+from rest_api_client.http.urls import URL
 from rest_api_client.models import Request, Response
 from rest_api_client.runtime import run_sync
 from rest_api_client.transport import Exchange, Timeouts
-from rest_api_client.urls import URL
 
 T = TypeVar("T")
 

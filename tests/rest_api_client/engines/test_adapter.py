@@ -11,7 +11,6 @@ import httpx
 import httpx2
 import pytest
 
-from rest_api_client.bodies import Body, BytesBody, FactoryBody, OneShotBody
 from rest_api_client.engines.adapter import AsyncHttpxAdapter, HttpxAdapter
 from rest_api_client.exceptions import (
     CapabilityError,
@@ -22,12 +21,13 @@ from rest_api_client.exceptions import (
     ReadTimeout,
     TransportError,
 )
-from rest_api_client.headers import Headers
+from rest_api_client.http.bodies import Body, BytesBody, FactoryBody, OneShotBody
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.urls import URL
 from rest_api_client.models import Request, Response
 from rest_api_client.runtime import run_sync
 from rest_api_client.transport import Capability, Exchange, Timeouts
-from rest_api_client.urls import URL
-from rest_api_client.virtual_clock import VirtualClock
+from rest_api_client.virtual.clock import VirtualClock
 
 LIBRARIES = pytest.mark.parametrize("library", [httpx, httpx2])
 

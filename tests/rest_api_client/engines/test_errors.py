@@ -12,7 +12,7 @@ import pytest
 from rest_api_client import exceptions as ours
 from rest_api_client.engines.errors import Translated, translate
 from rest_api_client.transport import Exchange, Timeouts
-from rest_api_client.virtual_clock import VirtualClock
+from rest_api_client.virtual.clock import VirtualClock
 
 
 def exchange(deadline: float | None = None) -> Exchange:

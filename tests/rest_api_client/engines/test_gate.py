@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rest_api_client.async_runtime import AsyncRuntime
 from rest_api_client.engines.gate import Gate, Permit
 from rest_api_client.engines.line import Line
 from rest_api_client.exceptions import PoolTimeout
+from rest_api_client.http.urls import Origin
 from rest_api_client.runtime import run_sync
-from rest_api_client.sync_runtime import SyncRuntime
-from rest_api_client.urls import Origin
+from rest_api_client.runtimes.asynchronous import AsyncRuntime
+from rest_api_client.runtimes.sync import SyncRuntime
 from tests.rest_api_client.engines.rigs import exchange
 
 A, B = Origin("http", "a.test", 80), Origin("http", "b.test", 80)

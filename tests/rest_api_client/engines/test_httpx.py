@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from rest_api_client.bodies import BytesBody, FactoryBody, OneShotBody
 from rest_api_client.exceptions import (
     ClosedError,
     ConfigurationError,
@@ -24,10 +23,11 @@ from rest_api_client.exceptions import (
     RemoteProtocolError,
     WriteTimeout,
 )
-from rest_api_client.headers import Headers
+from rest_api_client.http.bodies import BytesBody, FactoryBody, OneShotBody
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.urls import URL
 from rest_api_client.models import Request
 from rest_api_client.transport import Capability
-from rest_api_client.urls import URL
 from tests.rest_api_client.engines.raw import OK, Peer, RawServer, Silent, dead_port
 from tests.rest_api_client.engines.rigs import Rig, assert_clean, exchange, fetch, read, request
 
@@ -280,7 +280,7 @@ def test_four_dead_addresses_do_not_outlive_the_deadline(rig: Rig) -> None:
                 await engine.send(request("http://api.test/"), seen)
             assert 0.29 < time.monotonic() - start < 0.35
             assert seen.unsent
-            with pytest.raises(ConnectTimeout, match="0.2 s"):
+            with pytest.raises(ConnectTimeout, match=r"0\.2 s"):
                 await engine.send(request("http://api.test/"), exchange(connect=0.2))
             assert time.monotonic() - start < 0.6
 
@@ -334,7 +334,7 @@ def test_silence_is_a_read_timeout_and_the_request_counts_as_sent(rig: Rig) -> N
     async def body(server: RawServer) -> None:
         async with rig.engine() as engine:
             seen = exchange(read=0.1)
-            with pytest.raises(ReadTimeout, match="0.1 s"):
+            with pytest.raises(ReadTimeout, match=r"0\.1 s"):
                 await engine.send(request(server.url, "POST", body=BytesBody(b"abc")), seen)
             assert not seen.unsent
             assert seen.phase == "wait"
@@ -354,7 +354,7 @@ def test_a_server_that_takes_nothing_is_a_write_timeout(rig: Rig) -> None:
     async def body(server: RawServer) -> None:
         async with rig.engine() as engine:
             seen = exchange(write=0.1)
-            with pytest.raises(WriteTimeout, match="0.1 s"):
+            with pytest.raises(WriteTimeout, match=r"0\.1 s"):
                 await engine.send(request(server.url, "POST", body=BytesBody(b"x" * 50_000_000)), seen)
             assert 0 < seen.bytes_sent < 50_000_000
 

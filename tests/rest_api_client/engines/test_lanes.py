@@ -27,9 +27,9 @@ from rest_api_client.exceptions import (
     RemoteProtocolError,
     TLSError,
 )
+from rest_api_client.http.urls import URL, Origin
 from rest_api_client.runtime import Abort, current_abort, run_sync
-from rest_api_client.sync_runtime import SyncRuntime
-from rest_api_client.urls import URL
+from rest_api_client.runtimes.sync import SyncRuntime
 from tests.rest_api_client.engines.http2 import H2Peer, speak
 from tests.rest_api_client.engines.raw import OK, Peer, RawServer
 from tests.rest_api_client.engines.rigs import Rig, assert_clean, exchange, fetch, read, request
@@ -275,7 +275,7 @@ def test_a_handshake_without_common_ground_says_so(rig: Rig) -> None:
 
     async def body(server: RawServer) -> None:
         async with rig.engine(verify=False) as engine:
-            with pytest.raises(TLSError, match="handshake with 127.0.0.1 failed"):
+            with pytest.raises(TLSError, match=r"handshake with 127\.0\.0\.1 failed"):
                 await fetch(engine, server.url)
 
     with RawServer(tls=context) as server:
@@ -342,25 +342,66 @@ def test_a_full_http2_connection_gets_a_second_one(authority: Authority, monkeyp
         asyncio.run(body(server))
 
 
-def test_an_exchange_may_end_in_another_loop_than_it_began() -> None:
-    """A body closed after its loop was collected drops its connection, and gives its permit back."""
-    engine = Rig("httpx", "asyncio").make()
+class Home:
+    """A loop as the stock sees it."""
 
-    class Home:
-        """A loop as the stock sees it."""
+    closed = False
 
-    home = Home()
-    with RawServer() as server:
-        lane = engine.library.lane(
-            stock.LaneKey(URL.parse(server.url).origin, None, False), home, ThreadWaits(), engine._options, None, None
-        )
-        engine._stock.give_back(lane, 0.0)
-        assert len(engine._stock) == 1
-        del home
-        assert len(engine._stock) == 0
-        engine._stock.give_back(lane, 0.0)
-        assert len(engine._stock) == 0
-        assert engine._stock.release(lane, keep=True)
+    def is_closed(self) -> bool:
+        return self.closed
+
+
+def shelved(home: Home, engine: Any, host: str = "a.test") -> stock.Lane:
+    """A lane of that loop that never connected."""
+    key = stock.LaneKey(Origin("http", host, 80), None, False)
+    lane: stock.Lane = engine.library.lane(key, home, ThreadWaits(), engine._options, None, None)
+    return lane
+
+
+def test_a_lane_whose_loop_was_collected_is_dropped() -> None:
+    """Whether it lay in the stock or comes back to it."""
+    engine, home = Rig("httpx", "asyncio").make(), Home()
+    lane = shelved(home, engine)
+    engine._stock.give_back(lane, 0.0)
+    assert len(engine._stock) == 1
+    del home
+    assert len(engine._stock) == 0
+    engine._stock.give_back(lane, 0.0)
+    assert len(engine._stock) == 0
+    assert engine._stock.release(lane, keep=True)
+
+
+def test_the_stock_is_swept_when_it_is_used() -> None:
+    """Lanes of any origin go when their time is up, lanes of a closed loop at once; those not connected need nothing."""
+    engine, home, other = Rig("httpx", "asyncio").make(keepalive_expiry=15), Home(), Home()
+    old, young = shelved(home, engine), shelved(home, engine, "b.test")
+    engine._stock.give_back(old, 0.0)
+    engine._stock.give_back(young, 10.0)
+    assert engine._stock.take(home, old.key, 15.0) is None
+    assert len(engine._stock) == 1
+    engine._stock.give_back(shelved(other, engine), 16.0)
+    other.closed = True
+    assert engine._stock.take(home, young.key, 17.0) is young
+    assert len(engine._stock) == 0
+    young.shut_down()
+    young.abandon()
+
+
+def test_a_session_that_ends_in_order_is_no_answer(rig: Rig, authority: Authority) -> None:
+    """A TLS goodbye in place of an answer: RemoteProtocolError, as for a FIN."""
+
+    def handler(peer: Peer) -> None:
+        peer.head()
+        assert isinstance(peer.sock, ssl.SSLSocket)
+        peer.sock.unwrap()
+
+    async def body(server: RawServer) -> None:
+        async with rig.engine(verify=authority.ca) as engine:
+            with pytest.raises(RemoteProtocolError):
+                await fetch(engine, server.url)
+
+    with RawServer(handler, tls=authority.server) as server:
+        rig.run(body, server)
 
 
 def test_the_last_address_may_be_the_silent_one(rig: Rig) -> None:

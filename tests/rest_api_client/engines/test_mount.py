@@ -11,19 +11,19 @@ import httpx
 import pytest
 
 from rest_api_client import exceptions as ours
-from rest_api_client.auth import Authentication, BearerAuth
-from rest_api_client.circuit_breaker import CircuitBreaker
+from rest_api_client.auth.schemes import Authentication, BearerAuth
 from rest_api_client.context import CallOptions, Context
 from rest_api_client.engines.mount import TRANSLATION, as_httpx_transport
 from rest_api_client.engines.scripted import ScriptedTransport, respond
+from rest_api_client.http.urls import Origin
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Middleware
-from rest_api_client.reading import Decode, Read
-from rest_api_client.retry import ExponentialBackoff, RetryConfig
+from rest_api_client.policies.circuit_breaker import CircuitBreaker
+from rest_api_client.policies.reading import Decode, Read
+from rest_api_client.policies.retry import ExponentialBackoff, RetryConfig
 from rest_api_client.script import Chunk, Delay, End, Head, Refuse, Reset, Script, Stall
 from rest_api_client.transport import Timeouts
 from rest_api_client.typing import Proceed
-from rest_api_client.urls import Origin
 from tests.conftest import World
 
 RETRY = RetryConfig(max_attempts=3, strategy=ExponentialBackoff(base=1, jitter="none"), budget=None)

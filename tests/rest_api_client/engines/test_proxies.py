@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from rest_api_client.bodies import BytesBody
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines.proxies import Proxies, Proxy
 from rest_api_client.exceptions import ConfigurationError, ConnectTimeout, ProxyError, TLSError
-from rest_api_client.urls import URL
+from rest_api_client.http.bodies import BytesBody
+from rest_api_client.http.urls import URL
 from tests.rest_api_client.engines.proxy import http_proxy, refusing_proxy, socks_proxy
 from tests.rest_api_client.engines.raw import Peer, RawServer, dead_port
 from tests.rest_api_client.engines.rigs import Rig, exchange, fetch, read, request
@@ -197,8 +197,7 @@ def test_tls_runs_inside_a_proxys_tls(rig: Rig, authority: Authority) -> None:
 
     async def body(server: RawServer, proxy: RawServer) -> None:
         async with rig.engine(proxy=f"https://127.0.0.1:{proxy.port}", verify=authority.ca) as engine:
-            response, content = await fetch(engine, server.url, "POST", body=BytesBody(b"x" * 300_000))
-            assert content == b"hello"
+            assert (await fetch(engine, server.url, "POST", body=BytesBody(b"x" * 300_000)))[1] == b"hello"
 
     with RawServer(tls=authority.server) as server, RawServer(http_proxy, tls=authority.server) as proxy:
         rig.run(body, server, proxy)
@@ -257,8 +256,8 @@ def test_a_path_that_cannot_pass_unchanged_is_refused(rig: Rig) -> None:
 
     async def body(proxy: RawServer) -> None:
         async with rig.engine(proxy=proxy.url) as engine:
+            asked = request("http://a.test/").replace(url=URL("http", "a.test", 80, "/a/../b"))
             with pytest.raises(ConfigurationError, match="unchanged"):
-                asked = request("http://a.test/").replace(url=URL("http", "a.test", 80, "/a/../b"))
                 await engine.send(asked, exchange())
 
     with RawServer(http_proxy) as proxy:

@@ -21,7 +21,6 @@ import trio
 import trustme
 from pyreqwest import exceptions as theirs
 
-from rest_api_client.bodies import Body, BytesBody, FactoryBody, OneShotBody
 from rest_api_client.clock import SYSTEM
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines import pyreqwest as engine_module
@@ -48,12 +47,13 @@ from rest_api_client.exceptions import (
     TransportError,
     WriteError,
 )
-from rest_api_client.headers import Headers
+from rest_api_client.http.bodies import Body, BytesBody, FactoryBody, OneShotBody
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.urls import URL
 from rest_api_client.models import Request, Response
 from rest_api_client.runtime import run_sync
 from rest_api_client.transport import Capability, Exchange, Timeouts
-from rest_api_client.urls import URL
-from rest_api_client.virtual_clock import VirtualClock
+from rest_api_client.virtual.clock import VirtualClock
 
 from .peers import Peer, Server, always
 
@@ -847,9 +847,9 @@ def run_script(text: str) -> subprocess.CompletedProcess[str]:
     head = """
         import os, sys, threading
         from rest_api_client.engines.pyreqwest import *
-        from rest_api_client.bodies import OneShotBody
+        from rest_api_client.http.bodies import OneShotBody
         from rest_api_client.transport import Timeouts
-        from rest_api_client.urls import URL
+        from rest_api_client.http.urls import URL
         from tests.rest_api_client.engines.peers import Server, always
         from tests.rest_api_client.engines.test_pyreqwest import asked, exchange, read, PLAIN
         engine = SyncPyreqwestEngine(PLAIN)

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from rest_api_client.async_runtime import AsyncRuntime
-from rest_api_client.bodies import BytesBody, OneShotBody
 from rest_api_client.engines.scripted import ScriptedTransport, respond
 from rest_api_client.exceptions import (
     ClosedError,
@@ -19,9 +17,13 @@ from rest_api_client.exceptions import (
     ReadTimeout,
     RemoteProtocolError,
 )
-from rest_api_client.headers import Headers
+from rest_api_client.http.bodies import BytesBody, OneShotBody
+from rest_api_client.http.headers import Headers
+from rest_api_client.http.urls import URL
 from rest_api_client.models import Request, Response
 from rest_api_client.runtime import run_sync as run
+from rest_api_client.runtimes.asynchronous import AsyncRuntime
+from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.script import (
     Chunk,
     Close,
@@ -37,10 +39,8 @@ from rest_api_client.script import (
     Throttle,
     Trailers,
 )
-from rest_api_client.sync_runtime import SyncRuntime
 from rest_api_client.transport import Exchange, Timeouts
-from rest_api_client.urls import URL
-from rest_api_client.virtual_clock import VirtualClock
+from rest_api_client.virtual.clock import VirtualClock
 
 
 class Played:

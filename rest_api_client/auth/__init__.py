@@ -1,0 +1,1 @@
+"""Authentication: schemes as flows that yield requests and are sent their answers."""

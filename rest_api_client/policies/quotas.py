@@ -1,0 +1,168 @@
+"""Limits as pure objects: told the time, asked for tokens, never waiting.
+
+A request takes a token (`Take`). Until its answer or its error is back (`Land`) nobody knows when it reached the
+server, only that it did so in between. So a token counts as in use all that time, and as used at the moment it landed,
+the latest one possible. Counted like that the bound holds where it matters, at the server's door, however much the
+network delays or bunches requests; and at sending as well. A request that provably never left gives its token back
+(`Return`).
+
+    WindowLimit(calls, period)   at most `calls` requests arrive in ANY window of `period` seconds
+    TokenBucket(rate, burst)     at most burst + rate * w requests arrive in any window of w seconds
+
+The price: a token is away for the request's own duration too, so that `calls` per period + latency go through, and a
+bucket reaches its full rate only with burst >= 1 + rate * latency.
+
+Moments are kept as they were told. What a wait adds up to is never rounded to before the moment itself.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+from rest_api_client.policies.state import ALLOW, Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Give me a token, or tell me how long to wait for one."""
+
+    ahead: ClassVar[int] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """How long until I could have a token, at the earliest, with `ahead` others served before me?"""
+
+    ahead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Land:
+    """The request of this token has been answered, or has failed."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """The request of this token never left."""
+
+    token: int
+
+
+QuotaCommand: TypeAlias = Take | Peek | Land | Return
+TAKE = Take()
+
+
+def until(moment: float, now: float) -> float:
+    """Seconds from now to a moment: 0 if it has come, else never so few that now plus them falls short of it."""
+    wait = moment - now
+    if wait <= 0:
+        return 0.0
+    return wait if now + wait >= moment else wait + math.ulp(moment)
+
+
+class Tokens:
+    """Which tokens are in use, by number."""
+
+    def __init__(self) -> None:
+        self.flying: set[int] = set()
+        self._last = 0
+
+    def answer(self, command: Take | Peek, wait: float, reason: str) -> Decision:
+        """A new one for whoever takes and need not wait."""
+        if wait:
+            return Decision("wait", wait, reason)
+        if isinstance(command, Peek):
+            return ALLOW
+        self._last += 1
+        self.flying.add(self._last)
+        return Decision("allow", token=self._last)
+
+    def end(self, token: int) -> bool:
+        """Take one back; False if it is not out: each is counted once, whoever says so how often."""
+        if token not in self.flying:
+            return False
+        self.flying.remove(token)
+        return True
+
+
+class WindowLimit:
+    """At most `calls` in any window of `period` seconds: each token comes back one period after it was used."""
+
+    reason = "rate limit"
+
+    def __init__(self, calls: int, period: float) -> None:
+        self.calls = calls
+        self.period = period
+        self.tokens = Tokens()
+        self.landed: deque[float] = deque()
+
+    def apply(self, command: QuotaCommand, now: float) -> Decision:
+        """Carry out a command at `now`."""
+        while self.landed and self.landed[0] + self.period <= now:
+            self.landed.popleft()
+        if isinstance(command, Take | Peek):
+            wait = window_wait(self.calls, self.period, self.landed, self.tokens.flying, command.ahead, now)
+            return self.tokens.answer(command, wait, self.reason)
+        if self.tokens.end(command.token) and isinstance(command, Land):
+            self.landed.append(now)
+        return ALLOW
+
+
+def window_wait(
+    calls: int, period: float, landed: Sequence[float], flying: Collection[int], ahead: int, now: float
+) -> float:
+    """Seconds until a token is free for the one behind `ahead` others; a lower bound where it hangs on open answers.
+
+    Args:
+        calls: tokens there are.
+        period: seconds until a used token is back.
+        landed: when tokens were used, in rising order; also longer ago than a period.
+        flying: tokens in use.
+        ahead: how many are served first.
+        now: the present moment.
+    """
+    start = bisect_right(landed, now, key=lambda moment: moment + period)
+    used = len(landed) - start + len(flying)
+    free = max(0, calls - used)
+    rounds, turn = divmod(ahead, calls)
+    if turn < free:
+        return rounds * period
+    place = start + max(0, used - calls) + turn - free
+    back = until(landed[place] + period, now) if place < len(landed) else period
+    return back + rounds * period
+
+
+class TokenBucket:
+    """A bucket of `burst` tokens that refills with `rate` tokens a second: at most burst + rate * w in any window w."""
+
+    reason = "rate limit"
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self.rate = rate
+        self.burst = burst
+        self.tokens = Tokens()
+        self._spent = 0.0
+        self._at = -math.inf
+
+    def apply(self, command: QuotaCommand, now: float) -> Decision:
+        """Carry out a command at `now`."""
+        if isinstance(command, Take | Peek):
+            missing = self._spent_at(now) + len(self.tokens.flying) + 1 + command.ahead - self.burst
+            return self.tokens.answer(command, missing / self.rate if missing > _DUST else 0.0, self.reason)
+        if self.tokens.end(command.token) and isinstance(command, Land):
+            self._spent, self._at = self._spent_at(now) + 1, now
+        return ALLOW
+
+    def _spent_at(self, now: float) -> float:
+        return max(0.0, self._spent - (now - self._at) * self.rate)
+
+
+_DUST = 1e-9
+"""Parts of a token that are only rounding."""

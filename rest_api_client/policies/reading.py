@@ -1,0 +1,144 @@
+"""Reading the answer: decoded by us, bounded, and inside the attempt.
+
+`Decode` turns the engine's raw stream into decoded pieces for every engine alike, counting both sides. `Read`, above
+it, takes the whole body while the attempt still runs, so that a body that breaks off is an attempt that failed and can
+be retried. A call that streams leaves the body unread; its pieces are still counted, by ratio alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass, field
+
+from rest_api_client.attempts import close
+from rest_api_client.context import Context
+from rest_api_client.exceptions import APIError, ResponseTooLarge
+from rest_api_client.http.decoding import BodyLimits, Decoder, content_encodings
+from rest_api_client.models import Request, Response
+from rest_api_client.pipeline import Stage
+from rest_api_client.transport import ByteStream
+from rest_api_client.typing import Proceed
+
+ERROR_BODY = 1 << 20
+"""Bytes of a 4xx or 5xx answer's body that are read into the exception of a streaming call."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decode:
+    """Decodes the body (gzip, deflate, br, zstd) in bounded steps."""
+
+    limits: BodyLimits = field(default_factory=BodyLimits)
+    stage = Stage.DECODE
+
+    async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
+        """Hand on the answer with its body decoded as it is read.
+
+        Raises:
+            ResponseTooLarge: more header fields, or encodings of the body, than the client accepts.
+        """
+        response = await proceed(request, context)
+        limits = self.limits.for_stream() if context.options.stream else self.limits
+        try:
+            _check_head(response, limits)
+            if response.stream is not None:
+                response.stream = DecodedStream(response, response.stream, limits)
+        except APIError as error:
+            error.request, error.response = request, response
+            await close(response)
+            raise
+        return response
+
+
+def _check_head(response: Response, limits: BodyLimits) -> None:
+    fields = response.headers.multi_items()
+    if limits.max_headers is not None and len(fields) > limits.max_headers:
+        raise ResponseTooLarge(
+            f"the answer has {len(fields)} header fields, more than {limits.max_headers}: "
+            "if the server means it, raise BodyLimits(max_headers=...)"
+        )
+    size = sum(len(name) + len(value) for name, value in fields)
+    if limits.max_header_bytes is not None and size > limits.max_header_bytes:
+        raise ResponseTooLarge(
+            f"the answer's header fields have {size} bytes, more than {limits.max_header_bytes}: "
+            "if the server means it, raise BodyLimits(max_header_bytes=...)"
+        )
+
+
+class DecodedStream:
+    """A body, decoded while it is read. Errors carry request and response; the end gives the connection back."""
+
+    def __init__(self, response: Response, raw: ByteStream, limits: BodyLimits) -> None:
+        self._response = response
+        self._raw = raw
+        self._decoder = Decoder(content_encodings(response.headers.get_list("content-encoding")), limits)
+        self._pieces = self._decode()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
+
+    async def _decode(self) -> AsyncGenerator[bytes, None]:
+        chunks = aiter(self._raw)
+        try:
+            async for raw in chunks:
+                for piece in self._decoder.decode(raw):
+                    yield piece
+            self._decoder.finish()
+        except APIError as error:
+            error.request = self._response.request
+            error.response = error.response or self._response
+            raise
+        finally:
+            self._response.raw_size = self._decoder.raw_bytes
+            await finish(chunks)
+            await self._raw.aclose()
+
+    async def aclose(self) -> None:
+        """Give back the connection, or drop it where the body was not read to its end."""
+        try:
+            await self._pieces.aclose()
+        finally:
+            await self._raw.aclose()
+
+
+async def finish(chunks: object) -> None:
+    """End an iterator that may be an async generator: one left suspended is ended by the collector, in any loop."""
+    close = getattr(chunks, "aclose", None)
+    if close is not None:
+        await close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """Reads the whole body of a buffered call."""
+
+    stage = Stage.READ
+
+    async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
+        """Hand on the answer with its content, or as a stream where the call asked for one."""
+        response = await proceed(request, context)
+        if context.options.stream and response.status_code < 400:
+            return response
+        return await read(response, ERROR_BODY if context.options.stream else None)
+
+
+async def read(response: Response, limit: int | None = None) -> Response:
+    """Read the body into the response, at most `limit` bytes of it, and give back what it held.
+
+    Raises:
+        TransportError, DecodeError, ResponseTooLarge, DeadlineExceeded: the body did not come whole.
+    """
+    stream = response.stream
+    if stream is None:
+        return response
+    body = bytearray()
+    chunks = aiter(stream)
+    try:
+        async for piece in chunks:
+            body += piece
+            if limit is not None and len(body) >= limit:
+                break
+    finally:
+        await finish(chunks)
+        await stream.aclose()
+    response.fill(bytes(body[:limit]))
+    return response

@@ -1,0 +1,111 @@
+"""Lines of waiting calls: first come, first served, across threads, tasks and event loops.
+
+Whoever wants something that may be short enters the line of its key. Only the head of a line asks for it, and sleeps
+when it is not there yet; all others wait for an event of their own, which costs nothing and wakes nobody else. Leaving
+makes the next one head. So nobody overtakes, nobody polls, and a large request that came first is not passed over.
+
+A waiter may be cancelled at any time: its `leave`, in a `finally`, takes it out, and if it had just become head it
+hands that on. A waiter whose event loop is gone cannot be woken; its event says so, and it is dropped for the next one.
+
+Lines live in one process. Quota can be shared between processes; a place in a line cannot.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from rest_api_client.forks import in_child
+from rest_api_client.runtime import Event, Runtime
+
+
+class Place:
+    """A place in the line of `key`. `event` is what its owner waits for, while it waits."""
+
+    __slots__ = ("event", "key", "nudged")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.event: Event | None = None
+        self.nudged = False
+
+
+class WaitingLines:
+    """One line per key. Travels empty: a copy or a pickle of it has no waiters."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, deque[Place]] = {}
+        self._lock = threading.Lock()
+        in_child(self.forget)
+
+    def enter(self, key: str, runtime: Runtime) -> tuple[Place, int]:
+        """Take the last place of a line, and say how many stand before it. With none before it, it is the head."""
+        place = Place(key)
+        with self._lock:
+            line = self._lines.setdefault(key, deque())
+            ahead = len(line)
+            if ahead:
+                place.event = runtime.event()
+            line.append(place)
+        return place, ahead
+
+    async def turn(self, place: Place, runtime: Runtime, timeout: float | None) -> bool:
+        """Wait to become the head; False if `timeout` seconds passed first."""
+        assert place.event is not None
+        return await runtime.wait(place.event, timeout)
+
+    async def rest(self, place: Place, runtime: Runtime, seconds: float) -> None:
+        """As the head: wait so long, or less if something was given back (`nudge`) since the last rest."""
+        with self._lock:
+            place.event = event = runtime.event()
+            nudged, place.nudged = place.nudged, False
+        if not nudged:
+            await runtime.wait(event, seconds)
+
+    def nudge(self, key: str) -> None:
+        """Something was given back: have the head of a line ask again."""
+        with self._lock:
+            line = self._lines.get(key)
+            event = None
+            if line:
+                line[0].nudged, event = True, line[0].event
+        if event is not None:
+            event.set()
+
+    def leave(self, place: Place) -> None:
+        """Give up a place, served or not. If it was the head's, the next one that can be woken becomes head."""
+        if self._remove(place):
+            self._wake_head(place.key)
+
+    def _remove(self, place: Place) -> bool:
+        """Take a place out; whether it was the head's."""
+        with self._lock:
+            line = self._lines.get(place.key, deque())
+            was_head = bool(line) and line[0] is place
+            if place in line:  # else its loop was taken for gone, or the process forked
+                line.remove(place)
+            if not line:
+                self._lines.pop(place.key, None)
+        return was_head
+
+    def _wake_head(self, key: str) -> None:
+        while True:
+            with self._lock:
+                line = self._lines.get(key)
+                head = line[0] if line else None
+                event = head.event if head is not None else None
+            if head is None or event is None or event.set():
+                return
+            self._remove(head)
+
+    def waiting(self, key: str) -> int:
+        """How many stand in a line, its head included."""
+        with self._lock:
+            return len(self._lines.get(key, ()))
+
+    def forget(self) -> None:
+        """Start afresh, as all do in a forked child: those who waited are not here, and one may have held the lock."""
+        self._lines, self._lock = {}, threading.Lock()
+
+    def __reduce__(self) -> tuple[type[WaitingLines], tuple[()]]:
+        return WaitingLines, ()

@@ -1,0 +1,1 @@
+"""The runtimes: how threads wait, and how event loops do."""

@@ -1,0 +1,333 @@
+"""The runtime of async clients, on asyncio and on trio.
+
+Timers, cancellation and task groups are anyio's. What anyio cannot do, because its primitives belong to one loop, is
+here: an event that may be set from any thread, loop or trio run, and a task that outlives its caller. Both rest on
+`_Home`, the little that must be said once for asyncio and once for trio: how to reach a loop from outside, how to
+wait in it, how to start a task in it. trio is imported only while it runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
+from contextvars import ContextVar, Token, copy_context
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+import anyio
+
+from rest_api_client.clock import SYSTEM, Clock
+from rest_api_client.runtime import Event, TaskCancelled
+from rest_api_client.runtimes.race import Race, conduct
+from rest_api_client.runtimes.spawned import Spawned
+
+T = TypeVar("T")
+
+# Not `runtime.current_deadline`: a sync client used inside this loop would obey that, and its `Aborted` find no owner.
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+
+
+class AsyncRuntime:
+    """Waiting in an event loop, on the time of `clock`. One object serves any number of loops, one after the other or
+    at once.
+
+    A virtual clock needs a loop that keeps its time; every wait on another one raises RuntimeError.
+    """
+
+    def __init__(self, clock: Clock = SYSTEM) -> None:
+        self.clock = clock
+        self.now = clock.monotonic
+        self.time = clock.time
+        self._spawned: dict[Spawned[Any], _Home] = {}
+        self._closed = False
+
+    def deadline(self) -> float | None:
+        """Return the earliest deadline round the caller, or None."""
+        return _deadline.get()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so long."""
+        self.clock.require_loop()
+        await anyio.sleep(max(0.0, seconds))
+
+    def event(self) -> Event:
+        """Return an event for tasks of the running loop to wait for."""
+        self.clock.require_loop()
+        return _AsyncEvent(_home(self.clock))
+
+    async def wait(self, event: Event, timeout: float | None = None) -> bool:
+        """Wait until `event` is set or `timeout` seconds passed; return whether it is set."""
+        if not isinstance(event, _AsyncEvent):
+            raise TypeError(f"{event!r} belongs to another runtime: take events from runtime.event()")
+        if event.is_set() or (timeout is not None and timeout <= 0):
+            return event.is_set()
+        if timeout is None:
+            await event.wait()
+        else:
+            with anyio.move_on_after(timeout):
+                await event.wait()
+        return event.is_set()
+
+    def fail_after(self, deadline: float | None) -> AbstractAsyncContextManager[None]:
+        """Cancel the block at the moment `deadline` and raise TimeoutError."""
+        return _CancellingDeadline(self, deadline)
+
+    async def race(
+        self,
+        starts: Sequence[Callable[[], Awaitable[T]]],
+        delays: Sequence[float],
+        good: Callable[[T], bool],
+        discard: Callable[[T], Awaitable[object]] | None = None,
+    ) -> T:
+        """Race attempts in tasks; see `Runtime.race`."""
+        self.clock.require_loop()
+        race = Race(len(starts), delays, good, self.now())
+        lost = True
+        try:
+            async with anyio.create_task_group() as group:
+                await conduct(self, race, lambda number: group.start_soon(_attempt, race, starts[number]))
+                group.cancel_scope.cancel()
+            lost = False
+        finally:
+            losers = race.take_losers(all_lost=lost)
+            if discard is not None and losers:
+                with anyio.CancelScope(shield=True):
+                    for loser in losers:
+                        await discard(loser)
+        return race.outcome()
+
+    def spawn(self, function: Callable[..., Awaitable[T]], *args: Any) -> Spawned[T]:
+        """Start `function` in a task of its own; see `Runtime.spawn`."""
+        self.clock.require_loop()
+        if self._closed:
+            raise RuntimeError("this runtime is closed: nothing can be spawned any more")
+        home = _home(self.clock)
+        name = getattr(function, "__qualname__", repr(function))
+        task: Spawned[T] = Spawned(self, name)
+
+        async def body() -> None:
+            _deadline.set(None)
+            try:
+                task.succeed(await function(*args))
+            except anyio.get_cancelled_exc_class():
+                task.fail(None)
+                raise
+            except Exception as error:  # it belongs to those who join
+                task.fail(error)
+
+        def ended() -> None:
+            self._spawned.pop(task, None)
+            task.fail(None)  # if it was cancelled before it began, or ended by more than an Exception
+
+        task.stop = home.start(body, ended, name)
+        self._spawned[task] = home
+        return task
+
+    async def aclose(self) -> None:
+        """Cancel what was spawned, and wait for what runs in this loop."""
+        self._closed = True
+        running = list(self._spawned.items())
+        for task, _ in running:
+            task.cancel()
+        for task, home in running:
+            if home.is_here():
+                with suppress(TaskCancelled, Exception):
+                    await task.join()
+
+
+async def _attempt(race: Race[T], start: Callable[[], Awaitable[T]]) -> None:
+    try:
+        result = await start()
+    except anyio.get_cancelled_exc_class() as error:
+        race.fail(error)
+        raise
+    except Exception as error:  # it belongs to the racing task
+        race.fail(error)
+    except BaseException as error:  # as above: raised there, without an ExceptionGroup round it
+        race.stop(error)
+    else:
+        race.succeed(result)
+
+
+class _CancellingDeadline:
+    """The block of `fail_after` in a loop."""
+
+    __slots__ = ("_at", "_runtime", "_scope", "_token")
+
+    def __init__(self, runtime: AsyncRuntime, at: float | None) -> None:
+        self._runtime = runtime
+        self._at = at
+        self._scope: AbstractContextManager[anyio.CancelScope] | None = None
+        self._token: Token[float | None] | None = None
+
+    async def __aenter__(self) -> None:
+        if self._at is None:
+            return
+        runtime = self._runtime
+        runtime.clock.require_loop()
+        left = self._at - runtime.now()
+        if left <= 0:
+            raise TimeoutError("the deadline had already passed")
+        outer = _deadline.get()
+        self._token = _deadline.set(self._at if outer is None else min(outer, self._at))
+        self._scope = anyio.fail_after(left)
+        self._scope.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        if self._token is not None:
+            _deadline.reset(self._token)
+        return None if self._scope is None else self._scope.__exit__(kind, error, trace)
+
+
+# ---------------------------------------------------------------------- what asyncio and trio do differently
+
+
+class _Inner(Protocol):
+    def set(self) -> object: ...
+
+    async def wait(self) -> object: ...
+
+
+class _Home(Protocol):
+    """One event loop or trio run."""
+
+    def is_here(self) -> bool:
+        """Say whether the caller runs in it."""
+        ...
+
+    def call(self, function: Callable[[], object]) -> bool:
+        """Have `function` called in it, from anywhere; False if it is gone."""
+        ...
+
+    def new_event(self) -> _Inner:
+        """Return an event of the library's own."""
+        ...
+
+    def start(
+        self, body: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[], None], name: str
+    ) -> Callable[[], object]:
+        """Start a task that belongs to nobody; return how to cancel it from anywhere."""
+        ...
+
+
+class _AsyncEvent:
+    __slots__ = ("_home", "_inner", "_set")
+
+    def __init__(self, home: _Home) -> None:
+        self._home = home
+        self._inner = home.new_event()
+        self._set = False
+
+    def set(self) -> bool:
+        self._set = True
+        if self._home.is_here():
+            self._inner.set()
+            return True
+        return self._home.call(self._inner.set)
+
+    def is_set(self) -> bool:
+        return self._set
+
+    async def wait(self) -> None:
+        if not self._home.is_here():
+            raise RuntimeError("this event belongs to another event loop: wait for it where runtime.event() was called")
+        await self._inner.wait()
+
+
+def _home(clock: Clock) -> _Home:
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        return _TrioHome(clock)
+    return _AsyncioHome()
+
+
+class _AsyncioHome:
+    # The loop keeps only weak references to its tasks, so ours are kept here while they run.
+    _tasks: set[asyncio.Task[None]] = set()  # noqa: RUF012 - deliberately one set
+
+    __slots__ = ("_loop",)
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def is_here(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
+
+    def call(self, function: Callable[[], object]) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(function)
+        except RuntimeError:  # the loop is closed
+            return False
+        return True
+
+    def new_event(self) -> _Inner:
+        return asyncio.Event()
+
+    def start(
+        self, body: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[], None], name: str
+    ) -> Callable[[], object]:
+        task = self._loop.create_task(body(), name=name)
+
+        def forget(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            ended()
+
+        self._tasks.add(task)
+        task.add_done_callback(forget)
+        return lambda: self.call(task.cancel)
+
+
+class _TrioHome:
+    __slots__ = ("_clock", "_thread", "_token")
+
+    def __init__(self, clock: Clock) -> None:
+        import trio
+
+        self._clock = clock
+        self._thread = threading.get_ident()
+        self._token = trio.lowlevel.current_trio_token()
+
+    def is_here(self) -> bool:
+        import trio
+
+        return trio.lowlevel.in_trio_run() and trio.lowlevel.current_trio_token() is self._token
+
+    def call(self, function: Callable[[], object]) -> bool:
+        import trio
+
+        try:
+            self._token.run_sync_soon(function)
+        except trio.RunFinishedError:
+            return False
+        self._clock.rouse(self._thread)
+        return True
+
+    def new_event(self) -> _Inner:
+        import trio
+
+        return trio.Event()
+
+    def start(
+        self, body: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[], None], name: str
+    ) -> Callable[[], object]:
+        import trio
+
+        scope = trio.CancelScope()
+
+        async def main() -> None:
+            with scope:
+                try:
+                    await body()
+                finally:
+                    ended()
+
+        trio.lowlevel.spawn_system_task(main, name=name, context=copy_context())
+        return lambda: self.call(scope.cancel)

@@ -1,0 +1,242 @@
+"""The runtime of sync clients: it waits by blocking the thread, and never suspends.
+
+A blocked thread cannot be cancelled, so every wait here ends at once with `Aborted` when the thread's `current_abort`
+fires or its `fail_after` deadline comes. Races and spawned tasks run in daemon threads with a copy of the context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Sequence
+from contextlib import AbstractAsyncContextManager
+from contextvars import Token, copy_context
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+from rest_api_client.clock import SYSTEM, Clock, Flag, SystemClock
+from rest_api_client.runtime import (
+    Abort,
+    Aborted,
+    Deadline,
+    Event,
+    current_abort,
+    current_deadline,
+    iterate_sync,
+    run_sync,
+)
+from rest_api_client.runtimes.race import Race, conduct
+from rest_api_client.runtimes.spawned import Spawned
+
+T = TypeVar("T")
+
+GRACE: Final = 1.0
+"""How long `aclose` waits for spawned threads that do not obey their abort. They are daemons, and left behind then."""
+
+
+class SyncRuntime:
+    """Waiting in threads, on the time of `clock`. One object serves any number of threads."""
+
+    def __init__(self, clock: Clock = SYSTEM) -> None:
+        self.clock = clock
+        self.now = clock.monotonic
+        self.time = clock.time
+        self._real = isinstance(clock, SystemClock)
+        self._spawned: dict[Spawned[Any], Flag] = {}
+        self._closed = False
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a call's coroutine in this thread, which counts as running on a virtual clock. See `run_sync`."""
+        if self._real:
+            return run_sync(coroutine)
+        with self.clock.hold():
+            return run_sync(coroutine)
+
+    def iterate(self, source: AsyncIterator[T]) -> Generator[T, None, None]:
+        """Iterate over a body in this thread. See `iterate_sync`."""
+        return iterate_sync(source, self.run)
+
+    def deadline(self) -> float | None:
+        """Return the earliest deadline round the caller, or None."""
+        deadline = current_deadline.get()
+        return None if deadline is None else deadline.at
+
+    async def sleep(self, seconds: float) -> None:
+        """Block so long."""
+        if current_abort.get() is None and current_deadline.get() is None:
+            self.clock.sleep(seconds)
+        else:
+            self._wait(_SyncEvent(self.clock.flag()), seconds)
+
+    def event(self) -> Event:
+        """Return an event for one thread to wait for."""
+        return _SyncEvent(self.clock.flag())
+
+    async def wait(self, event: Event, timeout: float | None = None) -> bool:
+        """Block until `event` is set or `timeout` seconds passed; return whether it is set."""
+        if not isinstance(event, _SyncEvent):
+            raise TypeError(f"{event!r} belongs to another runtime: take events from runtime.event()")
+        return self._wait(event, timeout)
+
+    def _wait(self, event: _SyncEvent, timeout: float | None) -> bool:
+        abort, deadline = current_abort.get(), current_deadline.get()
+        left = None if deadline is None else deadline.at - self.now()
+        cut = left is not None and (timeout is None or left <= timeout)
+        limit = left if cut else timeout
+        forget = None if abort is None else abort.register(event.flag.set)
+        try:
+            event.flag.wait(limit)
+        finally:
+            if forget is not None:
+                forget()
+        if abort is not None and abort.aborted:
+            raise Aborted
+        if cut and not event.is_set():
+            raise Aborted(deadline)
+        return event.is_set()
+
+    def fail_after(self, deadline: float | None) -> AbstractAsyncContextManager[None]:
+        """Publish a deadline for the block; TimeoutError if it has passed or a wait in the block reaches it."""
+        return _PublishedDeadline(self, deadline)
+
+    async def race(
+        self,
+        starts: Sequence[Callable[[], Awaitable[T]]],
+        delays: Sequence[float],
+        good: Callable[[T], bool],
+        discard: Callable[[T], Awaitable[object]] | None = None,
+    ) -> T:
+        """Race attempts in threads; see `Runtime.race`. A loser that ignores its abort is waited for."""
+        race = Race(len(starts), delays, good, self.now())
+        aborts: list[Abort] = []
+
+        def launch(number: int) -> None:
+            aborts.append(self._launch(race, starts[number]))
+
+        lost = True
+        with self.clock.hold():
+            try:
+                await conduct(self, race, launch)
+                lost = False
+            finally:
+                self._end(race, aborts)
+                for loser in race.take_losers(all_lost=lost):
+                    if discard is not None:
+                        await discard(loser)
+        return race.outcome()
+
+    def _launch(self, race: Race[T], start: Callable[[], Awaitable[T]]) -> Abort:
+        abort, context = Abort(), copy_context()
+
+        def attempt() -> None:
+            current_abort.set(abort)
+            try:
+                result = run_sync(_call(start))
+            except Exception as error:
+                race.fail(error)
+            except BaseException as error:  # it belongs to the racing thread
+                race.fail(error) if abort.aborted else race.stop(error)
+            else:
+                race.succeed(result)
+
+        try:
+            self.clock.start(lambda: context.run(attempt), name="race")
+        except RuntimeError as error:  # the system has no thread left
+            race.fail(error)
+        return abort
+
+    def _end(self, race: Race[Any], aborts: list[Abort]) -> None:
+        for abort in aborts:
+            abort.abort()
+        bell = self.clock.flag()
+        while race.listen(bell):
+            bell.wait()
+            bell = self.clock.flag()
+
+    def spawn(self, function: Callable[..., Awaitable[T]], *args: Any) -> Spawned[T]:
+        """Start `function` in a daemon thread of its own; see `Runtime.spawn`."""
+        if self._closed:
+            raise RuntimeError("this runtime is closed: nothing can be spawned any more")
+        name = getattr(function, "__qualname__", repr(function))
+        task: Spawned[T] = Spawned(self, name)
+        abort, context = Abort(), copy_context()
+        task.stop = abort.abort
+        self._spawned[task] = ended = self.clock.flag()
+
+        def body() -> None:
+            current_abort.set(abort)
+            current_deadline.set(None)
+            try:
+                task.succeed(run_sync(_call(function, *args)))
+            except Aborted:
+                task.fail(None)
+            except BaseException as error:  # it belongs to those who join
+                task.fail(error)
+            finally:
+                self._spawned.pop(task, None)
+                ended.set()
+
+        try:
+            self.clock.start(lambda: context.run(body), name=name)
+        except RuntimeError:  # the system has no thread left
+            del self._spawned[task]
+            raise
+        return task
+
+    async def aclose(self) -> None:
+        """Cancel what was spawned and wait for it, at most `GRACE` seconds."""
+        self._closed = True
+        running = list(self._spawned.items())
+        for task, _ in running:
+            task.cancel()
+        until = self.now() + GRACE
+        for _, ended in running:
+            ended.wait(until - self.now())
+
+
+async def _call(function: Callable[..., Awaitable[T]], *args: Any) -> T:
+    return await function(*args)
+
+
+class _SyncEvent:
+    """`flag` is what the thread waits for: set with the event, but also by an abort, which does not set the event."""
+
+    __slots__ = ("_set", "flag")
+
+    def __init__(self, flag: Flag) -> None:
+        self.flag = flag
+        self._set = False
+
+    def set(self) -> bool:
+        self._set = True
+        self.flag.set()
+        return True
+
+    def is_set(self) -> bool:
+        return self._set
+
+
+class _PublishedDeadline:
+    """The block of `fail_after` in a thread."""
+
+    __slots__ = ("_deadline", "_runtime", "_token")
+
+    def __init__(self, runtime: SyncRuntime, at: float | None) -> None:
+        self._runtime = runtime
+        self._deadline = None if at is None else Deadline(at)
+        self._token: Token[Deadline | None] | None = None
+
+    async def __aenter__(self) -> None:
+        deadline = self._deadline
+        if deadline is None:
+            return
+        if deadline.at <= self._runtime.now():
+            raise TimeoutError("the deadline had already passed")
+        outer = current_deadline.get()
+        self._token = current_deadline.set(deadline if outer is None or deadline.at < outer.at else outer)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            current_deadline.reset(self._token)
+        if isinstance(error, Aborted) and error.deadline is self._deadline is not None:
+            raise TimeoutError("the deadline passed") from error

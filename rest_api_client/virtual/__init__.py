@@ -1,0 +1,1 @@
+"""Virtual time: one clock for threads, asyncio and trio."""

@@ -1,0 +1,472 @@
+"""The circuit breaker against a small model, and in the chain."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from rest_api_client.engines.scripted import respond
+from rest_api_client.events import CircuitChanged
+from rest_api_client.exceptions import CircuitOpenError, ConfigurationError, DecodeError
+from rest_api_client.http.bodies import BytesBody
+from rest_api_client.models import Request, Response
+from rest_api_client.pipeline import Stage
+from rest_api_client.policies.circuit_breaker import (
+    TRANSITIONS,
+    Breaker,
+    Circuit,
+    CircuitBreaker,
+    Enter,
+    Report,
+)
+from rest_api_client.policies.deadline import Deadline
+from rest_api_client.policies.rate_limiter import RateLimit
+from rest_api_client.script import Refuse, Script, Stall
+from tests.conftest import World
+from tests.rest_api_client.chain import Chain, a_request
+
+AnyWorld = World[Any]
+OK, FAIL = respond(200), respond(503)
+
+
+class BreakerMachine(RuleBasedStateMachine):
+    """The breaker against a list of every outcome, looked through anew each time."""
+
+    @initialize(
+        ratio=st.sampled_from([0.3, 0.5, 1.0]),
+        min_calls=st.integers(1, 4),
+        probes=st.integers(1, 3),
+    )
+    def begin(self, ratio: float, min_calls: int, probes: int) -> None:
+        self.options = CircuitBreaker(failure_ratio=ratio, min_calls=min_calls, window=10, open_for=3, probes=probes)
+        self.breaker = Breaker(self.options)
+        self.now = 0.0
+        self.model = "closed"
+        self.since = 0.0
+        self.outcomes: list[tuple[float, bool]] = []
+        self.open: list[tuple[int, int]] = []  # (token, generation)
+        self.generation = 0
+        self.probing = self.passed = 0
+
+    def move(self, state: str) -> None:
+        self.model, self.since, self.outcomes = state, self.now, []
+        self.generation += 1
+        self.probing = self.passed = 0
+
+    @rule(quarters=st.integers(1, 30))
+    def pass_time(self, quarters: int) -> None:
+        self.now += quarters / 4
+
+    @rule()
+    def enter(self) -> None:
+        if self.model == "open" and self.now >= self.since + 3:
+            self.move("half-open")
+        may = self.model == "closed" or (self.model == "half-open" and self.probing + self.passed < self.options.probes)
+        decision = self.breaker.apply(Enter(), self.now)
+        assert (decision.verdict == "allow") == may
+        if may:
+            self.probing += self.model == "half-open"
+            self.open.append((decision.token, self.generation))
+        elif self.model == "open":
+            assert decision.wait == pytest.approx(self.since + 3 - self.now)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), failed=st.sampled_from([True, True, False, None]))
+    def report(self, data: st.DataObject, failed: bool | None) -> None:
+        token, generation = data.draw(st.sampled_from(self.open))
+        self.open.remove((token, generation))
+        self.breaker.apply(Report(token, failed), self.now)
+        if generation == self.generation:
+            self.expect(failed)
+        assert self.breaker.state == self.model
+
+    def expect(self, failed: bool | None) -> None:
+        if self.model == "half-open":
+            self.probing -= 1
+            self.passed += failed is False
+            if failed:
+                self.move("open")
+            elif self.passed == self.options.probes:
+                self.move("closed")
+        elif failed is not None:
+            self.outcomes.append((self.now, failed))
+            kept = [bad for moment, bad in self.outcomes if int(moment) > int(self.now) - 10]
+            if failed and len(kept) >= self.options.min_calls and sum(kept) >= self.options.failure_ratio * len(kept):
+                self.move("open")
+
+
+TestBreakerMachine = BreakerMachine.TestCase
+TestBreakerMachine.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+
+
+def test_the_transitions_name_every_state_and_no_dead_end() -> None:
+    """From each state something leads on, and what it leads to has transitions too."""
+    assert set(TRANSITIONS) == set(Circuit)
+    assert all(set(moves.values()) <= set(Circuit) and moves for moves in TRANSITIONS.values())
+
+
+def breaking(world: AnyWorld, scripts: Any, *more: Any, **options: Any) -> Chain:
+    """A breaker that opens after two failures and rests for 5 s."""
+    return Chain(world.runtime, [CircuitBreaker(**{"min_calls": 2} | options), *more], scripts)
+
+
+async def outcome(chain: Chain, request: Request | None = None, **options: Any) -> Any:
+    """The status, or the error."""
+    try:
+        return (await chain.send(request, **options)).status_code
+    except Exception as error:
+        return type(error).__name__
+
+
+def changes(chain: Chain) -> list[tuple[str, str]]:
+    return [(event.before, event.after) for event in chain.events if isinstance(event, CircuitChanged)]
+
+
+def test_failures_open_it_a_rest_and_a_probe_close_it(world: AnyWorld) -> None:
+    """Two 503 open the circuit; 5 s later one probe passes, and all is well again."""
+    chain = breaking(world, [FAIL, FAIL, OK, OK])
+
+    async def body() -> list[Any]:
+        results = [await outcome(chain) for _ in range(3)]
+        await world.runtime.sleep(5)
+        return results + [await outcome(chain) for _ in range(2)]
+
+    assert world.run(body) == [503, 503, "CircuitOpenError", 200, 200]
+    assert changes(chain) == [("closed", "open"), ("open", "half-open"), ("half-open", "closed")]
+    assert chain.arrivals == [0, 0, 5, 5]
+
+
+def test_a_refusal_says_when_to_come_back(world: AnyWorld) -> None:
+    """`retry_after` is what is left of the rest; the message names the origin."""
+    chain = breaking(world, FAIL)
+
+    async def body() -> CircuitOpenError:
+        await chain.send()
+        await chain.send()
+        await world.runtime.sleep(2)
+        with pytest.raises(CircuitOpenError) as caught:
+            await chain.send()
+        return caught.value
+
+    error = world.run(body)
+    assert error.retry_after == 3
+    assert "https://api.test:443" in str(error)
+    assert error.request is not None
+
+
+def test_a_failed_probe_opens_it_again(world: AnyWorld) -> None:
+    """And the rest begins anew."""
+    chain = breaking(world, FAIL)
+
+    async def body() -> list[Any]:
+        results = [await outcome(chain), await outcome(chain)]
+        await world.runtime.sleep(5)
+        results += [await outcome(chain), await outcome(chain)]
+        await world.runtime.sleep(4.9)
+        return [*results, await outcome(chain)]
+
+    assert world.run(body) == [503, 503, 503, "CircuitOpenError", "CircuitOpenError"]
+
+
+def test_several_probes_must_all_pass(world: AnyWorld) -> None:
+    """With `probes=2` one success is not enough, and a failure after it opens the circuit again."""
+    chain = breaking(world, [FAIL, FAIL, OK, FAIL, OK, OK], probes=2)
+
+    async def body() -> list[Any]:
+        results = [await outcome(chain), await outcome(chain)]
+        for _ in range(2):
+            await world.runtime.sleep(5)
+            results += [await outcome(chain), await outcome(chain)]
+        return results
+
+    assert world.run(body) == [503, 503, 200, 503, 200, 200]
+    assert changes(chain)[-3:] == [("half-open", "open"), ("open", "half-open"), ("half-open", "closed")]
+
+
+def test_while_a_probe_is_on_its_way_others_are_refused(world: AnyWorld) -> None:
+    """Nobody knows how long; `retry_after` is None."""
+    chain = breaking(world, [FAIL, FAIL, respond(200, delay=2), OK])
+
+    async def body() -> tuple[CircuitOpenError, Any]:
+        for _ in range(2):
+            await outcome(chain)
+        await world.runtime.sleep(5)
+        probe = world.runtime.spawn(chain.send)
+        await world.runtime.sleep(1)
+        with pytest.raises(CircuitOpenError) as caught:
+            await chain.send()
+        await probe.join()
+        return caught.value, await outcome(chain)
+
+    error, after = world.run(body)
+    assert error.retry_after is None
+    assert "probe" in str(error)
+    assert after == 200
+
+
+def test_a_cancelled_probe_gives_its_permit_back(world: AnyWorld) -> None:
+    """T11: the circuit is not wedged half-open; the next call is the probe."""
+    chain = breaking(world, [FAIL, FAIL, Script(Stall()), OK])
+
+    async def body() -> list[Any]:
+        for _ in range(2):
+            await outcome(chain)
+        await world.runtime.sleep(5)
+        probe = world.runtime.spawn(chain.send)
+        await world.runtime.sleep(1)
+        refused = await outcome(chain)
+        probe.cancel()
+        await world.runtime.sleep(0.1)
+        return [refused, await outcome(chain)]
+
+    assert world.run(body) == ["CircuitOpenError", 200]
+
+
+def test_a_probe_that_the_own_limiter_refuses_gives_its_permit_back(world: AnyWorld) -> None:
+    """T11: refusals from further down say nothing about the server."""
+    chain = breaking(world, [FAIL, FAIL, OK], RateLimit(calls=2, period=7, max_wait=0))
+
+    async def body() -> list[Any]:
+        for _ in range(2):
+            await outcome(chain)
+        await world.runtime.sleep(5)
+        refused = await outcome(chain)
+        await world.runtime.sleep(2)
+        return [refused, await outcome(chain)]
+
+    assert world.run(body) == ["RateLimitExceeded", 200]
+
+
+@pytest.mark.parametrize("status", [429, 400, 404, 501])
+def test_answers_of_a_server_that_works_are_no_failures(world: AnyWorld, status: int) -> None:
+    """T11: 429 is traffic control, 4xx is ours."""
+    chain = breaking(world, respond(status))
+
+    async def body() -> list[Any]:
+        return [await outcome(chain) for _ in range(10)]
+
+    assert world.run(body) == [status] * 10
+
+
+@pytest.mark.parametrize("script", [Script(Refuse()), Script(Stall())])
+def test_connections_that_fail_and_timeouts_count(world: AnyWorld, script: Script) -> None:
+    """Transport errors are failures like a 503."""
+    chain = breaking(world, script, window=100)
+
+    async def body() -> Any:
+        for _ in range(2):
+            await outcome(chain)
+        return await outcome(chain)
+
+    assert world.run(body) == "CircuitOpenError"
+
+
+def test_an_attempt_cut_off_by_the_deadline_on_the_wire_is_a_failure(world: AnyWorld) -> None:
+    """A server that hangs longer than any call may last must not look healthy, in any runtime."""
+    chain = breaking(world, Script(Stall()), Deadline(seconds=3))
+
+    async def body() -> list[Any]:
+        return [await outcome(chain) for _ in range(3)]
+
+    assert world.run(body) == ["DeadlineExceeded", "DeadlineExceeded", "CircuitOpenError"]
+
+
+def test_a_deadline_that_passes_before_anything_was_sent_says_nothing(world: AnyWorld) -> None:
+    """Time spent inside this client is not the server's failure."""
+
+    class Slow:
+        stage = Stage.ATTEMPT_MIDDLEWARE
+
+        async def __call__(self, request: Any, context: Any, proceed: Any) -> Any:
+            await context.runtime.sleep(100)
+            return await proceed(request, context)
+
+    chain = breaking(world, OK, Deadline(seconds=3), Slow(), min_calls=1)
+
+    async def body() -> list[Any]:
+        return [await outcome(chain), await outcome(chain)]
+
+    assert world.run(body) == ["DeadlineExceeded"] * 2
+    assert changes(chain) == []
+
+
+def test_an_answer_that_cannot_be_read_shows_that_the_server_lives(world: AnyWorld) -> None:
+    """A probe answered with something undecodable closes the circuit; a bug of ours leaves it as it is."""
+
+    def answer(request: Request, index: int) -> Script:
+        if index < 2:
+            return FAIL
+        if index == 2:
+            raise ZeroDivisionError
+        raise DecodeError("odd", response=Response(200))
+
+    chain = breaking(world, answer)
+
+    async def body() -> list[Any]:
+        for _ in range(2):
+            await outcome(chain)
+        await world.runtime.sleep(5)
+        return [await outcome(chain) for _ in range(3)]
+
+    assert world.run(body) == ["ZeroDivisionError", "DecodeError", "DecodeError"]
+    assert changes(chain)[-1] == ("half-open", "closed")
+
+
+def test_a_classifier_that_fails_does_not_wedge_the_circuit(world: AnyWorld) -> None:
+    """T11: the probe's permit comes back whatever happens."""
+    chain = breaking(world, [FAIL, FAIL, OK, OK])
+    broken = [False]
+
+    class Judge:
+        stage = Stage.DEADLINE
+
+        async def __call__(self, request: Any, context: Any, proceed: Any) -> Any:
+            plain = context.call.classify
+
+            def classify(request: Request, result: Any) -> Any:
+                return 1 / 0 if broken[0] else plain(request, result)
+
+            context.call.classify = classify
+            return await proceed(request, context)
+
+    chain = breaking(world, [FAIL, FAIL, OK, OK], Judge())
+
+    async def body() -> list[Any]:
+        for _ in range(2):
+            await outcome(chain)
+        await world.runtime.sleep(5)
+        broken[0] = True
+        first = await outcome(chain)
+        broken[0] = False
+        return [first, await outcome(chain)]
+
+    assert world.run(body) == ["ZeroDivisionError", 200]
+
+
+def test_an_outcome_counts_only_for_the_state_that_admitted_its_call(world: AnyWorld) -> None:
+    """A slow failure from before the circuit opened does not fail the probes sent after it."""
+    chain = breaking(world, [respond(503, delay=9), FAIL, FAIL, respond(200, delay=6), OK])
+
+    async def body() -> Any:
+        slow = world.runtime.spawn(chain.send)
+        await world.runtime.sleep(0.1)
+        for _ in range(2):
+            await outcome(chain)
+        await world.runtime.sleep(5)
+        probe = world.runtime.spawn(chain.send)
+        await slow.join()
+        await probe.join()
+        return await outcome(chain)
+
+    assert world.run(body) == 200
+    assert changes(chain)[-1] == ("half-open", "closed")
+
+
+def test_origins_break_apart(world: AnyWorld) -> None:
+    """One origin's failures leave the others alone; `key='host'` joins those of a host."""
+    chain = breaking(world, lambda request, index: FAIL if request.url.host == "bad.test" else OK)
+
+    async def body() -> list[Any]:
+        bad, good = a_request(url="https://bad.test/"), a_request(url="https://good.test/")
+        return [await outcome(chain, request) for request in (bad, bad, bad, good)]
+
+    assert world.run(body) == [503, 503, "CircuitOpenError", 200]
+
+
+def test_old_failures_are_forgotten(world: AnyWorld) -> None:
+    """One failure every 31 s never opens a circuit with a window of 30 s."""
+    chain = breaking(world, FAIL)
+
+    async def body() -> list[Any]:
+        results = []
+        for _ in range(5):
+            results.append(await outcome(chain))
+            await world.runtime.sleep(31)
+        return results
+
+    assert world.run(body) == [503] * 5
+
+
+def test_listeners_may_call_the_client(world: AnyWorld) -> None:
+    """T11: the event of a change is told outside the lock, so that a listener that asks the breaker does not hang."""
+    chain = breaking(world, [FAIL, FAIL])
+    breaker = next(policy for policy in chain.pipeline.policies if isinstance(policy, CircuitBreaker))
+    asked: list[str] = []
+
+    def listen(event: Any) -> None:
+        if isinstance(event, CircuitChanged):
+            assert breaker.state is not None
+            coroutine = breaker.state.apply(event.key, Enter())
+            with pytest.raises(StopIteration) as stop:
+                coroutine.send(None)
+            asked.append(stop.value.value.verdict)
+
+    chain.events = _Calls(listen)
+
+    async def body() -> None:
+        for _ in range(2):
+            await outcome(chain)
+
+    world.run(body)
+    assert asked == ["refuse"]
+
+
+class _Calls(list[Any]):
+    """A list that hands each item to a function instead of keeping it."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.append = function
+
+
+def test_a_shared_state_breaks_for_all(world: AnyWorld) -> None:
+    """`state=` given: another client sees the same circuit."""
+    bound = CircuitBreaker(min_calls=1).bind(world.runtime)
+    one = Chain(world.runtime, [bound], FAIL)
+    other = Chain(world.runtime, [replace(bound)], OK)
+
+    async def body() -> list[Any]:
+        return [await outcome(one), await outcome(other)]
+
+    assert world.run(body) == [503, "CircuitOpenError"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"failure_ratio": 0},
+        {"failure_ratio": 1.5},
+        {"min_calls": 0},
+        {"probes": True},
+        {"window": 0},
+        {"open_for": float("inf")},
+        {"key": "route"},
+    ],
+)
+def test_an_impossible_breaker_is_refused(options: dict[str, Any]) -> None:
+    """The message names the option."""
+    with pytest.raises(ConfigurationError, match=rf"CircuitBreaker\({next(iter(options))}="):
+        CircuitBreaker(**options)
+
+
+def test_an_unbound_breaker_is_a_value() -> None:
+    """It compares and pickles."""
+    breaker = CircuitBreaker(open_for=7)
+    assert pickle.loads(pickle.dumps(breaker)) == breaker != CircuitBreaker()
+
+
+def test_attempts_count_as_the_calls_they_are(world: AnyWorld) -> None:
+    """A POST that fails once is one failure, and the breaker stands below the retry."""
+    chain = breaking(world, FAIL)
+
+    async def body() -> list[Any]:
+        request = a_request("POST", body=BytesBody(b"x"))
+        return [await outcome(chain, request) for _ in range(3)]
+
+    assert world.run(body) == [503, 503, "CircuitOpenError"]
