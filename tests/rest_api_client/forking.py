@@ -23,6 +23,7 @@ from tests.wire import Connection, Received, Server, each
 HANGING = 3
 """Seconds a child may take; it needs a few milliseconds."""
 LOCKS = (type(threading.Lock()), type(threading.RLock()))
+OURS = ("rest_api_client", "collections", "weakref")
 FOLLOWED = (dict, list, tuple, set, frozenset, types.MethodType, types.CellType)
 
 
@@ -78,8 +79,9 @@ def locks(root: object) -> Iterator[tuple[str, Any]]:
         seen.add(id(place))
         if isinstance(place, LOCKS):
             yield path, place
-        elif isinstance(place, FOLLOWED) or type(place).__module__.startswith(("rest_api_client", "collections", "weakref")):
-            places += [(f"{path} > {type(found).__name__}", found) for found in gc.get_referents(place) if not isinstance(found, type)]
+        elif isinstance(place, FOLLOWED) or type(place).__module__.startswith(OURS):
+            referents = [found for found in gc.get_referents(place) if not isinstance(found, type)]
+            places += [(f"{path} > {type(found).__name__}", found) for found in referents]
         elif isinstance(place, types.FunctionType):
             places += [(path, cell) for cell in place.__closure__ or ()]
 
