@@ -271,7 +271,6 @@ class _Hold:
         self.lane = lane
         self._permit = permit
         self.line = line
-        self._over = False
         abort = current_abort.get()
         self._forget: Callable[[], object] | None = abort.register(line.exchange.abort) if abort is not None else None
 
@@ -308,9 +307,6 @@ class _Hold:
         self._end(keep=False)
 
     def _end(self, *, keep: bool) -> None:
-        if self._over:
-            return
-        self._over = True
         if self._forget is not None:
             self._forget()
         self.line.hold(None)
@@ -361,6 +357,7 @@ class _Body:
         self._library = library
         self._chunks: Any = None
         self._closed = False
+        self._reading = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -368,6 +365,7 @@ class _Body:
     async def __anext__(self) -> bytes:
         if self._closed:
             raise StopAsyncIteration
+        self._reading = True
         try:
             with on_line(self._hold.line):
                 chunk = await self._hold.guard(self._pull())
@@ -377,6 +375,8 @@ class _Body:
             if isinstance(error, Exception):
                 self._hold.reraise(error)
             raise
+        finally:
+            self._reading = False
         if chunk is None:
             raise StopAsyncIteration
         return chunk
@@ -400,6 +400,9 @@ class _Body:
         if self._closed:
             return
         self._closed = True
+        if self._reading:  # another task or thread is at it: it ends, and gives back
+            self._hold.line.exchange.abort()
+            return
         try:
             with on_line(self._hold.line), suppress(Exception):
                 await self._hold.cut(self._chunks)

@@ -89,12 +89,12 @@ def test_an_unknown_authority_is_a_tls_error_that_says_what_to_do(rig: Rig, auth
     async def body(server: RawServer) -> None:
         async with rig.engine() as engine:
             seen = exchange()
-            with pytest.raises(TLSError, match="verify=") as caught:
+            with pytest.raises(TLSError, match=r"verify=") as caught:
                 await engine.send(request(server.url), seen)
             assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
             assert seen.unsent
         async with rig.engine(verify=authority.ca, resolver=lambda host, port: [("127.0.0.1", port)]) as engine:
-            with pytest.raises(TLSError, match="other.test"):
+            with pytest.raises(TLSError, match=r"other\.test"):
                 await fetch(engine, f"https://other.test:{server.port}/")
         async with rig.engine(verify=False) as engine:
             assert (await fetch(engine, server.url))[1] == b"hello"
@@ -234,7 +234,7 @@ def test_paths_are_checked_when_the_engine_is_made(options: dict[str, Any], matc
 
 def test_files_that_are_no_certificates_are_refused_when_first_needed(authority: Authority) -> None:
     """What only loading can tell is a ConfigurationError with the reason."""
-    with pytest.raises(ConfigurationError, match="verify="):
+    with pytest.raises(ConfigurationError, match=r"verify="):
         trust(verify=__file__).context(at_home=True)
     with pytest.raises(ConfigurationError, match="cert="):
         trust(cert=(authority.cert, authority.ca)).context(at_home=True)

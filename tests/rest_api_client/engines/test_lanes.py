@@ -372,7 +372,7 @@ def test_a_lane_whose_loop_was_collected_is_dropped() -> None:
 
 
 def test_the_stock_is_swept_when_it_is_used() -> None:
-    """Lanes of any origin go when their time is up, lanes of a closed loop at once; those not connected need nothing."""
+    """Lanes of any origin go when their time is up, lanes of a closed loop at once."""
     engine, home, other = Rig("httpx", "asyncio").make(keepalive_expiry=15), Home(), Home()
     old, young = shelved(home, engine), shelved(home, engine, "b.test")
     engine._stock.give_back(old, 0.0)
@@ -387,13 +387,15 @@ def test_the_stock_is_swept_when_it_is_used() -> None:
     young.abandon()
 
 
-def test_a_session_that_ends_in_order_is_no_answer(rig: Rig, authority: Authority) -> None:
-    """A TLS goodbye in place of an answer: RemoteProtocolError, as for a FIN."""
+@pytest.mark.parametrize("polite", [True, False])
+def test_a_session_that_ends_is_no_answer(rig: Rig, authority: Authority, polite: bool) -> None:
+    """The end of TLS in place of an answer, said or not: RemoteProtocolError, as for a FIN."""
 
     def handler(peer: Peer) -> None:
         peer.head()
         assert isinstance(peer.sock, ssl.SSLSocket)
-        peer.sock.unwrap()
+        if polite:
+            peer.sock.unwrap()
 
     async def body(server: RawServer) -> None:
         async with rig.engine(verify=authority.ca) as engine:
@@ -401,6 +403,34 @@ def test_a_session_that_ends_in_order_is_no_answer(rig: Rig, authority: Authorit
                 await fetch(engine, server.url)
 
     with RawServer(handler, tls=authority.server) as server:
+        rig.run(body, server)
+
+
+@pytest.mark.parametrize("library", ["asyncio", "trio"])
+def test_a_body_may_be_closed_while_it_is_read(library: str) -> None:
+    """One task reads, another one closes: the reader is told, and everything is given back once."""
+    rig = Rig("httpx", library)
+
+    def handler(peer: Peer) -> None:
+        peer.head()
+        peer.send(OK[:-5])
+        peer.silent()
+
+    async def body(server: RawServer) -> None:
+        async with rig.engine(max_connections=1) as engine:
+            response = await engine.send(request(server.url), exchange())
+
+            async def reading() -> None:
+                with pytest.raises(ReadError, match="aborted"):
+                    await anext(response.stream)
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(reading)
+                await anyio.sleep(0.02)
+                await response.stream.aclose()
+            assert_clean(engine)
+
+    with RawServer(handler) as server:
         rig.run(body, server)
 
 
