@@ -326,9 +326,11 @@ def test_a_resolver_that_hangs_is_abandoned(rig: Rig) -> None:
 
 def test_silence_is_a_read_timeout_and_the_request_counts_as_sent(rig: Rig) -> None:
     """A server that read the request and says nothing: ReadTimeout, nothing proved."""
+    arrived = threading.Event()
 
     def handler(peer: Peer) -> None:
         peer.request()
+        arrived.set()
         peer.silent()
 
     async def body(server: RawServer) -> None:
@@ -341,6 +343,7 @@ def test_silence_is_a_read_timeout_and_the_request_counts_as_sent(rig: Rig) -> N
 
     with RawServer(handler) as server:
         rig.run(body, server)
+        assert arrived.wait(10)
         assert len(server.heads) == 1
 
 
