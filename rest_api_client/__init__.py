@@ -8,13 +8,15 @@ with APIClient(base_url="https://api.example.com", max_retries=5) as client:
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from rest_api_client.async_client import AsyncAPIClient
 from rest_api_client.auth.schemes import ApiKeyAuth, Auth, BasicAuth, BearerAuth, DigestAuth
 from rest_api_client.client import APIClient
 from rest_api_client.clock import SYSTEM, Clock
-from rest_api_client.config import APIConfig
+from rest_api_client.config import APIConfig, ClientOptions
 from rest_api_client.connection import ConnectionOptions
-from rest_api_client.decorators import circuit_breaker, deadline, log_request, rate_limit, retry
+from rest_api_client.context import Context
 from rest_api_client.events import Event
 from rest_api_client.exceptions import (
     APIError,
@@ -63,6 +65,7 @@ from rest_api_client.options import RequestOptions
 from rest_api_client.outcome import Kind, Outcome
 from rest_api_client.pipeline import Middleware, Pipeline, Policy, Stage
 from rest_api_client.plugins import register
+from rest_api_client.policies.budget import RetryBudget
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.rate_limiter import RateLimit
@@ -77,10 +80,18 @@ from rest_api_client.policies.retry import (
     Stop,
 )
 from rest_api_client.policies.server_pacing import ServerPacing
+from rest_api_client.runtime import SuspensionError
 from rest_api_client.streamed import AsyncStreamedResponse, StreamedResponse
 from rest_api_client.telemetry import MetricsCollector
 from rest_api_client.transport import Capability, Exchange, Timeouts, Transport
+from rest_api_client.typing import Proceed
 from rest_api_client.virtual.clock import VirtualClock
+
+# Behind the others: the published modules `retry` and `rate_limiter` must not hide the decorators of such names.
+from rest_api_client import retry as _retry  # noqa: F401  # isort: skip
+from rest_api_client.decorators import circuit_breaker, deadline, log_request, rate_limit, retry  # isort: skip
+
+__version__ = version("rest-api-client-kit")
 
 __all__ = [
     "SYSTEM",
@@ -102,6 +113,7 @@ __all__ = [
     "CircuitBreaker",
     "CircuitOpenError",
     "ClientError",
+    "ClientOptions",
     "Clock",
     "ClosedError",
     "ConfigurationError",
@@ -109,6 +121,7 @@ __all__ = [
     "ConnectError",
     "ConnectTimeout",
     "ConnectionOptions",
+    "Context",
     "CookieJar",
     "Deadline",
     "DeadlineExceeded",
@@ -131,6 +144,7 @@ __all__ = [
     "Policy",
     "PoolTimeout",
     "Problem",
+    "Proceed",
     "ProxyError",
     "RateLimit",
     "RateLimitError",
@@ -147,6 +161,7 @@ __all__ = [
     "Response",
     "ResponseTooLarge",
     "Retry",
+    "RetryBudget",
     "RetryConfig",
     "RetryContext",
     "RetryStrategy",
@@ -157,6 +172,7 @@ __all__ = [
     "StatusError",
     "Stop",
     "StreamedResponse",
+    "SuspensionError",
     "TLSError",
     "Timeouts",
     "TooManyRedirects",
@@ -166,6 +182,7 @@ __all__ = [
     "VirtualClock",
     "WriteError",
     "WriteTimeout",
+    "__version__",
     "circuit_breaker",
     "deadline",
     "log_request",

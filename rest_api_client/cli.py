@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, version
 
 from rest_api_client.utils import closest
 
@@ -19,6 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     commands = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if arguments == ["--version"]:
+        print(version("rest-api-client-kit"))  # noqa: T201
+        return 0
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         print(_usage(commands))  # noqa: T201  this is the command line
         return 0

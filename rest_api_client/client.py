@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from rest_api_client.client_core import ClientCore
-from rest_api_client.config import APIConfig
+from rest_api_client.config import APIConfig, ClientOptions
 from rest_api_client.downloads import check_target, save
 from rest_api_client.exceptions import ClosedError
 from rest_api_client.hooks import check_hooks, rest_of_attempt, send
@@ -38,15 +38,16 @@ class APIClient(Surface):
 
     Args:
         config: settings as one value, or the base URL.
-        options: nested and flat options on top of it (`APIConfig` lists them).
+        options: nested and flat options on top of it (`ClientOptions` lists them, `APIConfig` says what they mean).
 
     Raises:
         ConfigurationError: an unknown option, a bad value, or two that contradict; nothing was opened.
     """
 
-    def __init__(self, config: APIConfig | str | None = None, **options: Any) -> None:
+    def __init__(self, config: APIConfig | str | None = None, **options: Unpack[ClientOptions]) -> None:
         if isinstance(config, str):
-            config, options = None, {"base_url": config} | options
+            options.setdefault("base_url", config)
+            config = None
         settings = APIConfig.build(config, **options)
         self._runtime = SyncRuntime(settings.clock)
         self._core = ClientCore(self, APIClient, settings, self._runtime, "sync")

@@ -10,27 +10,28 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from random import Random, SystemRandom  # noqa: TID251  the one place where a client's source of chance is made
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, Unpack, cast
 
 from rest_api_client.auth.schemes import Authentication, BasicAuth, as_auth
 from rest_api_client.building import RequestBuilder
-from rest_api_client.config import APIConfig, Engine, MiddlewareTypes, as_timeouts, refuse_unknown
+from rest_api_client.clock import SYSTEM
+from rest_api_client.config import APIConfig, ClientOptions, Engine, MiddlewareTypes, as_timeouts, refuse_unknown
 from rest_api_client.context import Call, CallOptions, Context
 from rest_api_client.engines import open_engine
-from rest_api_client.exceptions import APIError, ClosedError, ConfigurationError
+from rest_api_client.exceptions import APIError, CapabilityError, ClosedError, ConfigurationError
 from rest_api_client.hooks import attempt_hooks, checked, overridden, send, settle
 from rest_api_client.http.cookies import CookieJar
 from rest_api_client.http.headers import Headers
 from rest_api_client.models import Request, Response
 from rest_api_client.options import OPTION_NAMES, RequestOptions
 from rest_api_client.pipeline import Middleware, Pipeline, Policy
-from rest_api_client.plugins import as_serializer, find
+from rest_api_client.plugins import as_serializer, available, find
 from rest_api_client.policies.cookies import Cookies
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.reading import Decode, Read
 from rest_api_client.runtime import Runtime, run_sync
 from rest_api_client.telemetry import Telemetry
-from rest_api_client.transport import Transport
+from rest_api_client.transport import Capability, Transport
 from rest_api_client.typing import UNSET, ParamTypes
 
 Face: TypeAlias = Literal["sync", "async"]
@@ -52,7 +53,8 @@ class ClientCore:
     """One client, whichever its face."""
 
     def __init__(self, client: object, face: type[Any], config: APIConfig, runtime: Runtime, which: Face) -> None:
-        self.client, self.face, self.which = client, face, which
+        self.client, self.face = client, face
+        self.which: Face = which
         self.runtime = runtime
         self.random = _random(config)
         self.closed = False
@@ -112,7 +114,7 @@ class ClientCore:
         functions = [as_middleware(function, self.which) for function in config.middleware]
         return [*(p for p in stages if p is not None and p.stage not in taken), *added, *functions]
 
-    def copy(self, client: object, **options: Any) -> ClientCore:
+    def copy(self, client: object, **options: Unpack[ClientOptions]) -> ClientCore:
         """A light copy with other settings: the same connections, and the same state wherever a policy stays as it was.
 
         Raises:
@@ -166,6 +168,7 @@ class ClientCore:
             response = await self.pipeline(request, context)
         except APIError as error:
             error.attempts = tuple(call.attempts)
+            error.request = error.request or request
             raise
         response.attempts = tuple(call.attempts)
         response.elapsed = self.runtime.now() - call.started
@@ -226,7 +229,15 @@ def _living(policy: Policy, living: Sequence[Policy]) -> Policy:
 
 
 def _named_auth(auth: Any) -> Any:
-    return find("auth", auth) if isinstance(auth, str) else auth
+    if not isinstance(auth, str):
+        return auth
+    known = available("auth")
+    if auth not in known:  # it may be a token: not shown
+        raise ConfigurationError(
+            f"auth= is a str that names no plugin (known: {', '.join(known) or 'none'}); "
+            "for a token give BearerAuth(token), for a key ApiKeyAuth(key), for a password (user, password)"
+        )
+    return find("auth", auth)
 
 
 def _random(config: APIConfig) -> Random:
@@ -237,6 +248,11 @@ def _random(config: APIConfig) -> Random:
 
 def _open(engine: Engine, which: Face, config: APIConfig, runtime: Runtime) -> Transport:
     transport = open_engine(engine, face=which, options=config.connection, clock=config.clock)
+    if isinstance(engine, str) and config.clock is not SYSTEM and Capability.VIRTUAL_TIME not in transport.capabilities:
+        raise CapabilityError(
+            f"engine={engine!r} waits for real sockets, on which a virtual clock would run ahead: "
+            "take a ScriptedTransport, or leave clock= out"
+        )
     bind = getattr(transport, "bind", None)
     return cast("Transport", bind(runtime)) if bind is not None else transport
 

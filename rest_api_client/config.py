@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack, cast
 
+from rest_api_client.auth.schemes import AuthTypes
 from rest_api_client.clock import SYSTEM, Clock
-from rest_api_client.connection import ConnectionOptions
+from rest_api_client.connection import Cert, ConnectionOptions, Resolver, Verify
 from rest_api_client.context import Random
 from rest_api_client.events import Sink
 from rest_api_client.exceptions import ConfigurationError
@@ -42,6 +43,9 @@ MiddlewareTypes: TypeAlias = "Middleware | Callable[..., Any]"
 @dataclass(frozen=True, kw_only=True)
 class APIConfig:
     """A client's settings. None turns a policy off.
+
+    The flat keywords of a client (`max_retries`, `rate_limit_calls` ...: `ClientOptions` lists them) go to
+    `APIConfig.build`, which gives a config.
 
     Attributes:
         base_url: what relative URLs stand behind; its path is kept as a prefix. Credentials belong to its origin.
@@ -85,7 +89,7 @@ class APIConfig:
     headers: HeaderTypes | None = field(default=None, repr=False)
     params: ParamTypes | None = field(default=None, repr=False)
     cookies: CookieTypes | None = field(default=None, repr=False)
-    auth: Any = field(default=None, repr=False)
+    auth: AuthTypes | str | None = field(default=None, repr=False)
     allow_origins: Sequence[str] = ()
     engine: Engine = "httpx"
     policies: Sequence[Policy | str] = ()
@@ -107,21 +111,25 @@ class APIConfig:
             Deadline(seconds=self.deadline)
 
     @classmethod
-    def build(cls, config: APIConfig | None = None, **options: Any) -> APIConfig:
+    def build(cls, config: APIConfig | None = None, **options: Unpack[ClientOptions]) -> APIConfig:
         """A config from nested and flat options, on top of another.
 
         Raises:
             ConfigurationError: an unknown name (with a suggestion), a bad value, or two options that contradict.
         """
-        _refuse_unknown(options)
-        nested = {name: value for name, value in options.items() if name not in FLAT}
-        _refuse_contradictions(nested, options)
+        given: dict[str, Any] = {**options}
+        refuse_unknown(given, option_names(), "option")
+        nested = {name: value for name, value in given.items() if name not in FLAT}
+        _refuse_contradictions(nested, given)
         base = replace(config, **nested) if config is not None else cls(**nested)
-        return _with_flat(base, {name: value for name, value in options.items() if name in FLAT})
+        return _with_flat(base, {name: value for name, value in given.items() if name in FLAT})
 
     @classmethod
     def from_env(
-        cls, prefix: str = "REST_API_CLIENT_", environ: Mapping[str, str] | None = None, **options: Any
+        cls,
+        prefix: str = "REST_API_CLIENT_",
+        environ: Mapping[str, str] | None = None,
+        **options: Unpack[ClientOptions],
     ) -> APIConfig:
         """A config from environment variables such as REST_API_CLIENT_MAX_RETRIES=5, below what `options` says.
 
@@ -137,7 +145,55 @@ class APIConfig:
             if name.startswith(prefix)
         }
         read = {option: _read_variable(option, name, value) for option, (name, value) in found.items()}
-        return cls.build(**(read | options))
+        merged: Any = {**read, **options}
+        return cls.build(**merged)
+
+
+class ClientOptions(TypedDict, total=False):
+    """The keywords of a client: those of `APIConfig`, and the flat ones of `FLAT`."""
+
+    base_url: str | None
+    timeout: float | Timeouts | None
+    deadline: float | None
+    retry: RetryConfig | None
+    rate_limit: RateLimit | None
+    pacing: ServerPacing | None
+    circuit_breaker: CircuitBreaker | None
+    redirects: Redirects | None
+    limits: BodyLimits
+    connection: ConnectionOptions
+    headers: HeaderTypes | None
+    params: ParamTypes | None
+    cookies: CookieTypes | None
+    auth: AuthTypes | str | None
+    allow_origins: Sequence[str]
+    engine: Engine
+    policies: Sequence[Policy | str]
+    middleware: Sequence[MiddlewareTypes]
+    serializer: str | Serializer
+    raise_for_status: bool
+    attempt_headers: bool
+    user_agent: str | None
+    events: Sequence[Sink]
+    classify: Classify
+    clock: Clock
+    random: Random | int | None
+    max_retries: int
+    retry_unsafe: bool
+    rate_limit_calls: int | None
+    rate_limit_period: float
+    follow_redirects: bool
+    max_redirects: int
+    max_connections: int | None
+    max_connections_per_host: int | None
+    keepalive_expiry: float
+    http2: bool
+    verify: Verify
+    cert: Cert | None
+    proxy: str | Mapping[str, str | None] | None
+    trust_env: bool
+    uds: str | None
+    resolver: Resolver | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,17 +266,24 @@ def option_names() -> frozenset[str]:
     return frozenset(f.name for f in fields(APIConfig)) | FLAT.keys()
 
 
+_SYNONYMS = {
+    "allow_redirects": "follow_redirects",
+    "mounts": "engine",
+    "proxies": "proxy",
+    "query": "params",
+    "retries": "max_retries",
+    "transport": "engine",
+}
+"""What other clients call an option."""
+
+
 def refuse_unknown(given: Mapping[str, Any], known: frozenset[str], what: str) -> None:
     """Raise for an option name that is not known, with the nearest that is."""
     for name in given:
         if name not in known:
-            hint = closest(name, known)
-            did = f"; did you mean {hint!r}?" if hint else f"; known: {', '.join(sorted(known))}"
+            hint = _SYNONYMS.get(name) or closest(name, known)
+            did = f"; did you mean {hint!r}?" if hint in known else f"; known: {', '.join(sorted(known))}"
             raise ConfigurationError(f"unknown {what} {name!r}{did}")
-
-
-def _refuse_unknown(options: Mapping[str, Any]) -> None:
-    refuse_unknown(options, option_names(), "option")
 
 
 def _refuse_contradictions(nested: Mapping[str, Any], options: Mapping[str, Any]) -> None:
@@ -255,7 +318,7 @@ def _change(config: APIConfig, name: str, options: dict[str, Any]) -> Any:
 def _change_retry(before: RetryConfig | None, options: dict[str, Any]) -> RetryConfig | None:
     retries = options.pop("max_retries", None)
     if retries is not None:
-        if not isinstance(retries, int) or retries < 0:
+        if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
             raise ConfigurationError(f"max_retries={retries!r}: give a whole number, 0 for no retries")
         options["max_attempts"] = retries + 1
     return replace(before or RetryConfig(), **options)
@@ -265,9 +328,8 @@ def _change_rate_limit(before: RateLimit | None, options: dict[str, Any]) -> Rat
     if options.get("calls", 0) is None:
         return None
     if before is None:
-        if "calls" not in options:
-            raise ConfigurationError("rate_limit_period needs rate_limit_calls: give both")
-        options.setdefault("period", 1.0)
+        if len(options) < 2:
+            raise ConfigurationError("rate_limit_calls and rate_limit_period make a limit together: give both")
         return RateLimit(**options)
     return replace(before, **options)
 
@@ -303,6 +365,7 @@ _KINDS: Mapping[str, type[Any]] = {
     "limits": BodyLimits,
     "connection": ConnectionOptions,
 }
+_LISTS = ("allow_origins", "events", "middleware", "policies")
 _REQUIRED = frozenset({"limits", "connection"})
 
 
@@ -312,5 +375,9 @@ def _check_types(config: APIConfig) -> None:
         if (value is None and name in _REQUIRED) or (value is not None and not isinstance(value, kind)):
             off = "" if name in _REQUIRED else ", or None to turn it off"
             raise ConfigurationError(f"{name}={value!r}: give a {kind.__name__}{off}")
+    for name in _LISTS:
+        value = getattr(config, name)
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise ConfigurationError(f"{name}: give a list, got {type(value).__name__}")
     if config.base_url is not None and not isinstance(cast("object", config.base_url), str):
         raise ConfigurationError(f"base_url={config.base_url!r}: give a str such as 'https://api.example.com/v1'")

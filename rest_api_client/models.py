@@ -12,7 +12,7 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from rest_api_client.exceptions import (
     ClosedError,
@@ -25,7 +25,7 @@ from rest_api_client.exceptions import (
 )
 from rest_api_client.http.bodies import EMPTY, Body
 from rest_api_client.http.content_types import charset, media_type
-from rest_api_client.http.headers import Headers
+from rest_api_client.http.headers import Headers, HeaderTypes
 from rest_api_client.http.links import Link, parse_link_header
 from rest_api_client.http.problems import Problem, one_line
 from rest_api_client.http.redaction import redact_url
@@ -79,11 +79,10 @@ class Request:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
-    def with_headers(self, **fields: str) -> Request:
-        """A copy with header fields set; an underscore in a name stands for a hyphen."""
-        return self.replace(
-            headers=self.headers.merged({name.replace("_", "-"): value for name, value in fields.items()})
-        )
+    def with_headers(self, headers: HeaderTypes | None = None, /, **fields: str) -> Request:
+        """A copy with header fields set, by a mapping or by keywords, whose underscores stand for hyphens."""
+        named = {name.replace("_", "-"): value for name, value in fields.items()}
+        return self.replace(headers=self.headers.merged(headers).merged(named))
 
     @property
     def at_home(self) -> bool:
@@ -272,7 +271,13 @@ class Response:
                 response=self,
             ) from error
 
-    def parse(self, kind: type[T]) -> T:
+    @overload
+    def parse(self, kind: type[T]) -> T: ...
+
+    @overload
+    def parse(self, kind: Any) -> Any: ...
+
+    def parse(self, kind: Any) -> Any:
         """The body as a dataclass, TypedDict, list of these ... or, where installed, a pydantic or msgspec type.
 
         Raises:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
+from rest_api_client.auth.schemes import AuthTypes
 from rest_api_client.transport import Timeouts
 from rest_api_client.typing import (
     ContentTypes,
@@ -40,7 +41,7 @@ class RequestOptions(TypedDict, total=False):
     """Fields that replace the client's of the same name."""
     cookies: CookieTypes
     """Cookies for this call alone."""
-    auth: Any
+    auth: AuthTypes | str | None
     """Authentication instead of the client's; None for none."""
     timeout: float | Timeouts | None
     """Seconds for each phase of an attempt."""

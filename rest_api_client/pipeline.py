@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import IntEnum
+from inspect import isawaitable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from rest_api_client.attempts import AttemptLevel, Terminal
-from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.exceptions import ConfigurationError, HookError
 from rest_api_client.models import Request, Response
 from rest_api_client.transport import Transport
 from rest_api_client.typing import Proceed
@@ -99,8 +100,20 @@ class Middleware:
         return Stage.CALL_MIDDLEWARE if self.scope == "call" else Stage.ATTEMPT_MIDDLEWARE
 
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
-        """Call the function."""
-        return await self.function(request, context, proceed)
+        """Call the function.
+
+        Raises:
+            HookError: it gave back something that is no response.
+        """
+        response = self.function(request, context, proceed)
+        answer = await response if isawaitable(response) else response
+        if not isinstance(answer, Response):
+            name = getattr(self.function, "__name__", repr(self.function))
+            raise HookError(
+                f"middleware {name} must return the Response of `await proceed(request, context)`, "
+                f"got {type(answer).__name__}: is a `return` or an `await` missing?"
+            )
+        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +168,7 @@ _REPEATABLE = frozenset({Stage.CALL_MIDDLEWARE, Stage.ATTEMPT_MIDDLEWARE, Stage.
 
 def _bind(policy: Policy, runtime: Runtime) -> Policy:
     bound = policy.bind(runtime) if isinstance(policy, Stateful) else policy
-    if not callable(bound) or not isinstance(getattr(bound, "stage", None), Stage):
+    if isinstance(bound, type) or not callable(bound) or not isinstance(getattr(bound, "stage", None), Stage):
         raise ConfigurationError(
             f"{bound!r} is no policy: it needs a `stage` and `async __call__(request, context, proceed)`; "
             "a plain function goes to middleware="

@@ -1,4 +1,4 @@
-"""Retries, under their published name: strategies and the policy live in `policies.retry`, the budget in `policies.budget`."""
+"""Retries, under their published name; they live in `policies.retry` and `policies.budget`."""
 
 from rest_api_client.policies.budget import RetryBudget
 from rest_api_client.policies.retry import (

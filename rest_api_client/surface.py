@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from typing import Any, Self
+from typing import NoReturn, Self, Unpack
 
 from rest_api_client.client_core import ClientCore
-from rest_api_client.config import APIConfig
+from rest_api_client.config import APIConfig, ClientOptions
 from rest_api_client.http.cookies import CookieJar
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.redaction import redact_url
@@ -58,7 +59,7 @@ class Surface:
         """The chain a request passes, outermost stage first."""
         return self._core.pipeline.describe()
 
-    def with_options(self, **options: Any) -> Self:
+    def with_options(self, **options: Unpack[ClientOptions]) -> Self:
         """A light copy with other settings; connections, cookies and the state of unchanged policies are shared.
 
         Closing the copy leaves the original open.
@@ -73,11 +74,18 @@ class Surface:
 
     def __del__(self) -> None:
         core: ClientCore | None = self.__dict__.get("_core")
-        if core is not None and not core.closed and core.owns_transport:
+        if core is not None and not core.closed and core.owns_transport and not sys.is_finalizing():
             warnings.warn(
                 f"{self!r} was left open: use a `with` block, or close it", ResourceWarning, stacklevel=2, source=self
             )
 
     def __repr__(self) -> str:
-        base = self._core.config.base_url if "_core" in self.__dict__ else None
-        return f"<{type(self).__name__} {redact_url(base) if base else 'without base_url'}>"
+        core: ClientCore | None = self.__dict__.get("_core")
+        base = core.config.base_url if core is not None else None
+        closed = ", closed" if core is not None and core.closed else ""
+        return f"<{type(self).__name__} {redact_url(base) if base else 'without base_url'}{closed}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a client does not travel, its connections cannot: pickle client.config and make a new one there"
+        )

@@ -36,6 +36,7 @@ from rest_api_client.pipeline import Stage
 from rest_api_client.typing import Proceed
 
 LOGGER = logging.getLogger("rest_api_client")
+LOGGER.addHandler(logging.NullHandler())  # a library prints nothing of its own accord
 CANCELLED = "cancelled"
 
 
@@ -230,6 +231,9 @@ class MetricsCollector:
                 self.waited += event.waited
             case _:
                 pass
+
+    def __repr__(self) -> str:
+        return f"<MetricsCollector of {sum(self.calls.values())} calls, {sum(self.attempts.values())} attempts>"
 
     def snapshot(self) -> dict[str, object]:
         """Everything counted so far, as plain data that JSON can hold."""

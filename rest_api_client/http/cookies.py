@@ -193,7 +193,7 @@ class CookieJar:
         return len(self._cookies)
 
     def __repr__(self) -> str:
-        return f"<CookieJar: {len(self)} cookies>"
+        return f"<CookieJar of {len(self)}>"
 
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()

@@ -16,6 +16,10 @@ _SHORTEST = 1e-6
 """Seconds the head of a line rests at least, so that rounding in a loop's timers never makes it spin."""
 
 
+WORTH_TELLING = 0.001
+"""Seconds: a shorter wait is a turn in the line, nothing that held a call back."""
+
+
 async def take_token(
     lines: WaitingLines, state: State[Any], key: str, request: Request, context: Context, max_wait: float | None
 ) -> int:
@@ -87,7 +91,7 @@ class _Wait:
 
     def report(self) -> None:
         """Tell listeners, if there was a wait at all."""
-        if self.context.emit is not None and self.waited > 0:
+        if self.context.emit is not None and self.waited >= WORTH_TELLING:
             self.context.tell(RateLimited, self.request, waited=self.waited, refused=False, reason=self.reason)
 
 

@@ -64,7 +64,7 @@ class Cell:
 
     def client(self, *, retries: int = 2, **options: Any) -> AbstractAsyncContextManager[Any]:
         """The client of this cell: no environment, no breaker, quick retries, a deadline of 20 s."""
-        plain = {"trust_env": False, "circuit_breaker": None, "retry": quick(retries), "deadline": 20.0}
+        plain: dict[str, Any] = {"trust_env": False, "circuit_breaker": None, "retry": quick(retries), "deadline": 20.0}
         return any_client(self.world, **(plain | {"engine": self.engine} | options))
 
     def refuses(self, **options: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import random
 import warnings
 from pathlib import Path
@@ -29,9 +30,11 @@ from rest_api_client.exceptions import (
 from rest_api_client.http.serializers import StandardJSON
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Middleware, Stage
+from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.script import Chunk, Delay, End, Head, Reset, Script
 from rest_api_client.telemetry import MetricsCollector
+from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World
 from tests.rest_api_client.faces import any_client
 
@@ -311,7 +314,9 @@ def test_the_chain_describes_itself(world: Any_World) -> None:
     """`describe` lists what is on, outermost first; what is off is not in it."""
 
     async def body() -> list[str]:
-        async with any_client(world, engine=played(), rate_limit_calls=5, redirects=None) as client:
+        async with any_client(
+            world, engine=played(), rate_limit=RateLimit(calls=5, period=1), redirects=None
+        ) as client:
             return [line.name for line in client.describe()]
 
     names = world.run(body)
@@ -900,5 +905,84 @@ def test_a_cookie_of_a_call_is_one_cookie(world: Any_World) -> None:
             for value in ("a; admin=1", "a\r\nx: y", 7):
                 with pytest.raises(ConfigurationError, match="cookie"):
                     await client.get("/", cookies={"c": value})
+
+    world.run(body)
+
+
+def test_a_token_given_as_auth_is_not_shown(world: Any_World) -> None:
+    """A bare str as `auth=` names a plugin; one that does not may be a token, and the error keeps it to itself."""
+
+    async def body() -> None:
+        async with any_client(world, engine=played()) as client:
+            with pytest.raises(ConfigurationError, match="BearerAuth") as caught:
+                await client.get("/", auth="sk-live-1234567890")
+            assert "sk-live" not in str(caught.value)
+
+    world.run(body)
+
+
+def test_a_template_without_values_is_refused(world: Any_World) -> None:
+    """`/users/{id}` without path_params would be a 404 at best."""
+
+    async def body() -> None:
+        async with any_client(world, engine=played()) as client:
+            with pytest.raises(ConfigurationError, match="path_params"):
+                await client.get("/users/{id}")
+
+    world.run(body)
+
+
+def test_a_virtual_clock_on_an_engine_with_sockets_is_refused() -> None:
+    """Virtual time would run ahead of the wire, so the client is not made."""
+    for kind in (APIClient, AsyncAPIClient):
+        for engine in ("httpx", "httpx2", "pyreqwest"):
+            with pytest.raises(ConfigurationError, match="virtual"):
+                kind(engine=engine, clock=VirtualClock())
+
+
+def test_a_client_says_that_it_does_not_travel() -> None:
+    """Pickling a client is refused with what to do instead."""
+    with APIClient(engine=played()) as client, pytest.raises(TypeError, match=r"pickle client\.config"):
+        pickle.dumps(client)
+    assert "closed" in repr(client)
+
+
+def test_async_middleware_that_forgets_return_or_await_is_named(world: Any_World) -> None:
+    """The error says which function it was and what is missing."""
+
+    async def forgets_return(request: Request, context: Any, proceed: Any) -> None:
+        await proceed(request, context)
+
+    async def forgets_await(request: Request, context: Any, proceed: Any) -> Any:
+        pending = proceed(request, context)
+        pending.close()
+        return pending
+
+    async def body() -> None:
+        for function in (forgets_return, forgets_await):
+            async with any_client(world, engine=ScriptedTransport(respond(200)), middleware=[function]) as client:
+                with pytest.raises(HookError, match=function.__name__):
+                    await client.get("/")
+
+    world.run(body)
+
+
+def test_a_policy_class_in_the_place_of_a_policy_is_refused() -> None:
+    """`policies=[Deadline]` says that an object is wanted."""
+    with pytest.raises(ConfigurationError, match="no policy"):
+        APIClient(engine=played(), policies=[Deadline])  # type: ignore[list-item]
+
+
+def test_an_error_above_the_attempts_names_its_request(world: Any_World) -> None:
+    """An error raised by a middleware carries the request of its call."""
+
+    async def refuses(request: Request, context: Any, proceed: Any) -> Response:
+        raise APIError("not today")
+
+    async def body() -> None:
+        async with any_client(world, engine=played(), middleware=[refuses]) as client:
+            with pytest.raises(APIError) as caught:
+                await client.get("/x")
+            assert caught.value.request is not None
 
     world.run(body)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rest_api_client.config import FLAT, APIConfig, option_names
+from rest_api_client.config import FLAT, APIConfig, ClientOptions, option_names
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
@@ -53,7 +53,6 @@ def test_equal_settings_are_equal_and_travel() -> None:
         ("trust_env", False, lambda c: c.connection.trust_env),
         ("uds", "/tmp/socket", lambda c: c.connection.uds),
         ("max_redirects", 3, lambda c: c.redirects.max_redirects),
-        ("rate_limit_calls", 9, lambda c: c.rate_limit.calls),
     ],
 )
 def test_a_flat_keyword_sets_the_nested_option(option: str, value: Any, read: Any) -> None:
@@ -71,8 +70,9 @@ def test_following_redirects_can_be_switched_off_and_on() -> None:
 
 def test_a_rate_limit_period_needs_calls() -> None:
     """Half a limit is an error that names the other half; None takes the limit away."""
-    with pytest.raises(ConfigurationError, match="rate_limit_calls"):
-        APIConfig.build(rate_limit_period=60)
+    for half in ({"rate_limit_calls": 5}, {"rate_limit_period": 60}):
+        with pytest.raises(ConfigurationError, match="give both"):
+            APIConfig.build(**half)
     limited = APIConfig.build(rate_limit_calls=5, rate_limit_period=60)
     assert limited.rate_limit == RateLimit(calls=5, period=60)
     assert APIConfig.build(limited, rate_limit_period=30).rate_limit == RateLimit(calls=5, period=30)
@@ -120,6 +120,7 @@ def test_two_ways_that_agree_are_fine() -> None:
         {"deadline": float("nan")},
         {"max_retries": -1},
         {"max_retries": "many"},
+        {"max_retries": True},
         {"base_url": 7},
         {"retry": 5},
         {"limits": None},
@@ -209,6 +210,26 @@ def test_a_config_shows_no_secret() -> None:
         cert="/hunter2.pem",
     )
     assert "hunter2" not in repr(config)
+
+
+@pytest.mark.parametrize(("elsewhere", "here"), [("transport", "engine"), ("allow_redirects", "follow_redirects")])
+def test_what_other_clients_call_an_option_is_understood(elsewhere: str, here: str) -> None:
+    """A name that is another client's gets ours as the suggestion."""
+    with pytest.raises(ConfigurationError, match=here):
+        APIConfig.build(**{elsewhere: None})
+
+
+@pytest.mark.parametrize("option", ["events", "middleware", "policies", "allow_origins"])
+def test_a_single_thing_where_a_list_belongs_is_refused(option: str) -> None:
+    """A function or a str in the place of a list says so at once."""
+    for value in (print, "https://api.test"):
+        with pytest.raises(ConfigurationError, match="give a list"):
+            APIConfig.build(**{option: value})
+
+
+def test_type_checkers_know_every_option() -> None:
+    """`ClientOptions` has exactly the names that a client takes."""
+    assert ClientOptions.__annotations__.keys() == option_names()
 
 
 def test_every_flat_keyword_is_an_option() -> None:

@@ -262,14 +262,16 @@ def test_a_stream_ends_when_it_falls_silent(cell: Cell) -> None:
 
     async def body() -> None:
         got = b""
-        async with cell.client(base_url=server.url, timeout=Timeouts(read=SHORT)) as client:
-            async with stream(client, "GET", "/") as response:
-                chunks = response.chunks()
-                while len(got) < 4:
-                    got += await anext(chunks)
-                with within(SHORT), pytest.raises(ReadTimeout):
-                    await anext(chunks)
-                assert under_way(client) == 0
+        async with (
+            cell.client(base_url=server.url, timeout=Timeouts(read=SHORT)) as client,
+            stream(client, "GET", "/") as response,
+        ):
+            chunks = response.chunks()
+            while len(got) < 4:
+                got += await anext(chunks)
+            with within(SHORT), pytest.raises(ReadTimeout):
+                await anext(chunks)
+            assert under_way(client) == 0
         assert got == b"half"
 
     with Server(each(half)) as server:

@@ -354,7 +354,7 @@ def test_get_and_clear() -> None:
 def test_no_values_in_reprs() -> None:
     """Neither the jar nor a cookie shows a value."""
     jar = jar_with("a=s3cr3t")
-    assert repr(jar) == "<CookieJar: 1 cookies>"
+    assert repr(jar) == "<CookieJar of 1>"
     assert "s3cr3t" not in repr(list(jar))
 
 

@@ -138,7 +138,11 @@ SKIPPABLE = struct.pack("<II", 0x184D2A53, 3) + b"abc"
 @pytest.mark.parametrize(
     ("name", "data", "body"),
     [
-        ("gzip", gzip.compress(b"one ", mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(b"two", mtime=0), b"one two"),
+        (
+            "gzip",
+            gzip.compress(b"one ", mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(b"two", mtime=0),
+            b"one two",
+        ),
         ("gzip", gzip.compress(b"one", mtime=0) + b"\0" * 512, b"one"),
         ("gzip", gzip.compress(b"one", mtime=0) + b"\r\n", b"one"),
         ("gzip", gzip.compress(b"one", mtime=0) + b"\x1f", b"one"),
