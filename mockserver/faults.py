@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 _NORMAL = NormalDist()
 _Z95 = _NORMAL.inv_cdf(0.95)
@@ -36,6 +36,7 @@ class Errors:
             raise ValueError(f"Errors.retry_after must be None or at least 0 seconds, not {self.retry_after!r}")
 
 
+@runtime_checkable
 class Slowness(Protocol):
     """A distribution of waiting times."""
 

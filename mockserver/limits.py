@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +33,7 @@ class Verdict:
     reset: float
 
 
+@runtime_checkable
 class Limit(Protocol):
     """What the server asks of a limit, of whatever kind."""
 

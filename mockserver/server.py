@@ -74,6 +74,11 @@ class MockServer:
         journal_size: int = 10_000,
         on_entry: Callable[[Entry], None] | None = None,
     ) -> None:
+        _check("resources", resources, Mapping, "give {'users': 500}")
+        _check("limit", limit, Limit, "give SlidingWindow(calls, period) or TokenBucket(rate, burst)")
+        _check("errors", errors, Errors, "give Errors(probability=0.1)")
+        _check("latency", latency, Slowness, "give Latency(p50=0.05) or EvenLatency(low=0.01, high=0.1)")
+        _check("outages", outages, Iterable, "give [Outage(start=3, duration=2)]")
         self.host = host
         self.journal = Journal(journal_size)
         self._wanted_port = port
@@ -219,3 +224,8 @@ def _listen(host: str, port: int) -> socket.socket:
             error.errno, f"cannot listen on {host}:{port} ({error.strerror}): port 0 takes a free one"
         ) from error
     return listener
+
+
+def _check(name: str, value: object, kind: type[object], mend: str) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise ValueError(f"{name}={value!r}: {mend}")

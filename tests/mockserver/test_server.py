@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from typing import Any
 
 import httpx
 import pytest
@@ -282,3 +283,19 @@ def test_hundreds_of_connections_at_once_keep_the_limit() -> None:
             thread.join()
         assert server.journal.statuses == {200: 50, 429: 250}
         assert server.journal.requests_in_any_window(60.0) == 50
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"errors": 0.1},
+        {"limit": 5},
+        {"latency": 0.5},
+        {"outages": Outage(start=1, duration=1)},
+        {"resources": ["users"]},
+    ],
+)
+def test_settings_of_a_wrong_kind_are_refused_before_anything_starts(settings: dict[str, Any]) -> None:
+    """A number in the place of `Errors`, or one outage without its list, says what to give."""
+    with pytest.raises(ValueError, match="give"):
+        MockServer(**settings)
