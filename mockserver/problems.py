@@ -33,7 +33,7 @@ def phrase(status: int) -> str:
 
 async def answer_problem(request: Request, error: Exception) -> Response:
     """Exception handler for every HTTPException, Starlette's own 404 and 405 included."""
-    assert isinstance(error, HTTPException)  # noqa: S101 -- Starlette's type for handlers is wider than its calls
+    assert isinstance(error, HTTPException)  # Starlette's type for handlers is wider than its calls
     detail = error.detail
     if not isinstance(error, Problem):
         detail = f"{request.method} {request.scope['path']}: {error.detail.lower()}"

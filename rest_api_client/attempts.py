@@ -117,8 +117,8 @@ def _end(request: Request, context: Context, result: Response | BaseException) -
 
 
 def _status(result: Response | BaseException) -> int | None:
-    response = result if isinstance(result, Response) else result.response if isinstance(result, APIError) else None
-    return response.status_code if response is not None else None
+    response = result.response if isinstance(result, APIError) else result
+    return response.status_code if isinstance(response, Response) else None
 
 
 class Terminal:
@@ -139,12 +139,10 @@ class Terminal:
         exchange.handed_over = True
         try:
             response = await self._transport.send(request, exchange)
-        except TransportError as error:
-            error.processed = "no" if exchange.unsent else error.processed
-            error.request = request
-            raise
         except APIError as error:
             error.request = request
+            if isinstance(error, TransportError) and exchange.unsent:
+                error.processed = "no"
             raise
         response.request = request
         response.sent_at, response.received_at = sent_at, context.runtime.time()

@@ -6,9 +6,9 @@ call's own, and a fresh one per attempt. Policies read time, chance and options 
 
 from __future__ import annotations
 
-import random as _random  # noqa: TID251  the type only: the generator itself is handed in
 import threading
 from dataclasses import dataclass, field
+from random import Random as Random  # noqa: TID251  the type alone, for all who are handed a generator
 from typing import TYPE_CHECKING, Any
 
 from rest_api_client.events import Event, Sink
@@ -20,8 +20,6 @@ from rest_api_client.typing import UNSET, Unset
 
 if TYPE_CHECKING:
     from rest_api_client.runtime import Runtime
-
-Random = _random.Random
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from typing import Any, ParamSpec, Protocol, Self, TypeAlias, TypeVar, cast, ove
 
 from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.context import Context, Random
-from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded, StatusError
+from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded
 from rest_api_client.function_calls import FunctionRunner, finished, is_async, name_of
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Classify, Kind, Outcome, classify_http
@@ -49,6 +49,7 @@ from rest_api_client.utils import closest
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 Failures: TypeAlias = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
 """Which exceptions of a function are failures: classes, or a function that says so."""
@@ -303,11 +304,8 @@ def _decorator(
 
 def _classifier(on: Failures | None) -> Classify:
     def classify(request: Request, result: Response | BaseException) -> Outcome:
-        if isinstance(result, StatusError) and result.response is not None:
-            outcome = classify_http(request, result.response)
-        else:
-            outcome = classify_http(request, result)
-        if on is None or not isinstance(result, Exception) or isinstance(result, Response):
+        outcome = classify_http(request, result)
+        if on is None or not isinstance(result, Exception):
             return outcome
         if not _is_failure(result, on):
             return replace(outcome, kind=Kind.REJECTED)
@@ -319,9 +317,6 @@ def _classifier(on: Failures | None) -> Classify:
 
 def _is_failure(error: Exception, on: Failures) -> bool:
     return isinstance(error, on) if isinstance(on, type | tuple) else on(error)
-
-
-T = TypeVar("T")
 
 
 def _built(kind: Callable[..., T], options: dict[str, Any]) -> T:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-import random as _random  # noqa: TID251  the default source of chance, handed on; rehearsals give their own
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from random import Random, SystemRandom  # noqa: TID251  the default source of chance; rehearsals give their own
 from typing import Any, Final, TypeAlias, TypeVar
 
 from rest_api_client.attempts import AttemptLevel
-from rest_api_client.context import Call, Context, Random
+from rest_api_client.context import Call, Context
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.urls import URL
 from rest_api_client.models import Request, Response
@@ -78,7 +78,7 @@ class FunctionRunner:
         self.runtime = runtime
         self.request = FunctionCall(method="CALL", url=_NOWHERE, template=name)
         self.classify = classify
-        self.random = random or _random.SystemRandom()
+        self.random = random or SystemRandom()
 
     async def run(self, work: Work) -> Any:
         """One call: the function's own result, or its own error."""

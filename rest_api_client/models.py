@@ -53,7 +53,7 @@ class Request:
         method: upper-case as given; a token (RFC 9110, section 9.1).
         url: absolute and encoded.
         headers: the fields this call sends, checked.
-        body: bytes, replayable or one-shot (`bodies`).
+        body: bytes, replayable or one-shot (`http.bodies`).
         template: the path as the caller wrote it ("/users/{id}"), the name under which this request is counted.
         home: the origins that this call's credentials belong to; anywhere else it goes without them.
     """

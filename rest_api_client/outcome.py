@@ -61,6 +61,7 @@ Classify: TypeAlias = Callable[[Request, Response | BaseException], Outcome]
 _REFUSED_UNREAD = frozenset({425, 429})
 """425: RFC 8470 section 5.2; 429: the limiter stands before the application (RFC 6585 section 4)."""
 _TRANSIENT = frozenset({408, 425, 500, 502, 503, 504})
+_OK = Outcome(Kind.OK, "ok", processed="yes")
 
 
 def classify_http(request: Request, result: Response | BaseException) -> Outcome:
@@ -71,7 +72,7 @@ def classify_http(request: Request, result: Response | BaseException) -> Outcome
 def _of_response(response: Response) -> Outcome:
     status = response.status_code
     if status < 400:
-        return Outcome(Kind.OK, "ok", processed="yes")
+        return _OK
     retry_after = response.retry_after
     processed: Processed = "no" if status in _REFUSED_UNREAD else "unknown"
     if status == 429:

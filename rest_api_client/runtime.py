@@ -1,8 +1,8 @@
 """The runtime: the only way to wait, and the runner that lets one async core serve a sync client.
 
 Every policy is written once, as a plain `async def`, and waits for nothing but `proceed` and the methods of its
-`Runtime`. `AsyncRuntime` (module `async_runtime`) really suspends, on asyncio and on trio. `SyncRuntime` (module
-`sync_runtime`) blocks the thread inside those methods and never suspends, so that `run_sync` can drive the very same
+`Runtime`. `AsyncRuntime` (`runtimes.asynchronous`) really suspends, on asyncio and on trio. `SyncRuntime`
+(`runtimes.sync`) blocks the thread inside those methods and never suspends, so that `run_sync` can drive the very same
 coroutine: its first `send(None)` must already end it. Sync is chosen by the client class, never detected: a sync client
 may be used inside a running loop.
 

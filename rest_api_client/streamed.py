@@ -1,8 +1,8 @@
 """An answer whose body is read as it comes.
 
 Both classes show the same response; one iterates with `for`, the other with `async for`, over the same generators of
-`streaming`. The body can be read once. Leaving the block of `client.stream(...)` gives the connection back: to the pool
-where the body was read to its end, else it is dropped.
+`http.streaming`. The body can be read once. Leaving the block of `client.stream(...)` gives the connection back: to the
+pool where the body was read to its end, else it is dropped.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class _Unread:
             await close(self.response)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__.lstrip('_')} {self.response!r}>"
+        return f"<{type(self).__name__} {self.response!r}>"
 
 
 class StreamedResponse(_Unread):

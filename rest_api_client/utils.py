@@ -1,8 +1,8 @@
 """Small pure functions that several modules need.
 
 Reading what servers write (dates, Retry-After, links), masking what must not be shown, and guessing which name was
-meant. None of them waits, looks at a clock or raises on foreign input. The larger ones live in modules of their own
-and are given again here: `http_dates`, `links`, `redaction`.
+meant. None of them waits, looks at a clock or raises on foreign input. The larger ones live in `http.dates`,
+`http.links` and `http.redaction`, and are given again here.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Kind
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.keys import Key, check_key, key_of
-from rest_api_client.policies.state import Decision, MemoryState, State
+from rest_api_client.policies.state import ALLOW, Decision, MemoryState, State
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
 
@@ -144,7 +144,7 @@ class Breaker:
                 self._probe_ended(command.failed, now)
             elif command.failed is not None:
                 self._count(command.failed, now)
-        return Decision("allow")
+        return ALLOW
 
     def _count(self, failed: bool, now: float) -> None:
         self.window.count(failed, now)

@@ -10,8 +10,8 @@ Anywhere else (an absolute URL, a redirect, a next-page link) a request goes wit
     the auth object, cookies, client certificate                   not put on at all: see `Request.at_home`
     the body, on a redirect                                        never sent there: `redirects`
 
-Names decide, never values. The rule for header fields is wider than the one for logs (`redaction`): leaving out a field
-too many is seen at once and mended by `allow_origins`, a leak is not.
+Names decide, never values. The rule for header fields is wider than the one for logs (`http.redaction`): leaving out a
+field too many is seen at once and mended by `allow_origins`, a leak is not.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ stand in line, first come first served; only the head of the line sleeps. A call
 `max_wait` or before its deadline is refused at once, with the time after which it would have been let through; one that
 is cancelled while it waits takes nothing with it, and one that never sent its request gives its token back.
 
-`ServerPacing` (module `server_pacing`) is the same for the server's own limit, learned from its answers.
+`ServerPacing` (`server_pacing`) is the same for the server's own limit, learned from its answers.
 """
 
 from __future__ import annotations
@@ -24,14 +24,11 @@ from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.keys import Key, check_key, key_of
 from rest_api_client.policies.quotas import Land, QuotaCommand, Return, TokenBucket, WindowLimit
-from rest_api_client.policies.server_pacing import ServerPacing
 from rest_api_client.policies.state import MemoryState, PureState, State
 from rest_api_client.policies.token_queue import never_sent, take_token
 from rest_api_client.policies.waiting_line import WaitingLines
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
-
-__all__ = ["RateLimit", "ServerPacing"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from rest_api_client.engines.scripted import respond
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.deadline import Deadline
-from rest_api_client.policies.rate_limiter import RateLimit, ServerPacing
+from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.retry import RetryConfig
+from rest_api_client.policies.server_pacing import ServerPacing
 from rest_api_client.script import Chunk, Delay, Head, Refuse, Reset, Script, Stall
 from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World
