@@ -32,7 +32,7 @@ def program(page: Path) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_code_blocks_of_a_page_run_one_after_the_other(page: Path, tmp_path: Path) -> None:
     """A reader who types a page's code from the top gets no error and no warning."""
-    script = tmp_path / f"{page.stem}.py"
+    script = tmp_path / f"page_{page.stem}.py"  # not the name of a package that the page imports
     script.write_text(program(page))
     done = subprocess.run(
         [sys.executable, "-W", "error", str(script)],

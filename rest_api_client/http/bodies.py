@@ -11,6 +11,7 @@ import io
 import stat
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import AsyncGeneratorType, GeneratorType
 from typing import IO, Protocol, TypeAlias, cast
 
 from rest_api_client.exceptions import ClosedError, ConfigurationError
@@ -327,6 +328,12 @@ def _utf8(text: str) -> bytes:
         raise ConfigurationError(f"a text with half a surrogate pair is no UTF-8: {error.reason}") from error
 
 
+def _used_up(content: object) -> bool:
+    if isinstance(content, GeneratorType):
+        return content.gi_frame is None
+    return isinstance(content, AsyncGeneratorType) and content.ag_frame is None
+
+
 def raw_body(content: ContentTypes) -> Body:
     """The body for `content=`.
 
@@ -339,6 +346,8 @@ def raw_body(content: ContentTypes) -> Body:
         return BytesBody(_utf8(content))
     if isinstance(content, Path):
         return PathBody(content)
+    if _used_up(content):
+        raise ConfigurationError("content= is a generator that was used up already: make a new one for each call")
     if isinstance(content, AsyncIterable):
         return OneShotBody(content)
     if hasattr(content, "read"):

@@ -412,3 +412,21 @@ def test_the_words_of_the_seam() -> None:
     for body in (EMPTY, raw_body(lines()), raw_body(lines), ProgressBody(EMPTY, print)):
         assert isinstance(body.replayable, bool)
         assert body.length is None or body.length >= 0
+
+
+def test_a_generator_that_is_used_up_is_refused() -> None:
+    """It would be sent as an empty body; the error says to make a new one."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b"once"
+
+    async def slow_pieces() -> AsyncIterator[bytes]:
+        yield b"once"
+
+    used, slow = pieces(), slow_pieces()
+    assert list(used) == [b"once"]
+    with pytest.raises(StopIteration):
+        slow.aclose().send(None)  # type: ignore[attr-defined]
+    for generator in (used, slow):
+        with pytest.raises(ConfigurationError, match="used up"):
+            raw_body(generator)
