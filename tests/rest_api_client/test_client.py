@@ -371,9 +371,9 @@ def test_middleware_that_returns_nothing_is_named() -> None:
     def forgetful(request: Request, context: Any, proceed: Any) -> None:
         proceed(request, context)
 
-    with APIClient(base_url="https://api.test", engine=played(respond(200)), middleware=[forgetful]) as client:
-        with pytest.raises(HookError, match="forgetful must return a Response"):
-            client.get("/")
+    client = APIClient(base_url="https://api.test", engine=played(respond(200)), middleware=[forgetful])
+    with client, pytest.raises(HookError, match="forgetful must return a Response"):
+        client.get("/")
 
 
 class Hooked(APIClient):
@@ -620,17 +620,12 @@ def test_streams_are_read_as_they_come(world: Any_World) -> None:
     engine = ScriptedTransport(Script(Head(200, {"content-type": "application/x-ndjson"}), *pieces, End()))
 
     async def body() -> list[tuple[float, Any]]:
-        seen: list[tuple[float, Any]] = []
         async with any_client(world, engine=engine) as client:
             if world.name == "sync":
                 with client.stream("GET", "/") as stream:
-                    for value in stream.iter_ndjson():
-                        seen.append((world.runtime.now(), value))
-            else:
-                async with client.stream("GET", "/") as stream:
-                    async for value in stream.aiter_ndjson():
-                        seen.append((world.runtime.now(), value))
-        return seen
+                    return [(world.runtime.now(), value) for value in stream.iter_ndjson()]
+            async with client.stream("GET", "/") as stream:
+                return [(world.runtime.now(), value) async for value in stream.aiter_ndjson()]
 
     assert world.run(body) == [(0.0, {"n": 1}), (1.0, {"n": 2})]
 
@@ -702,15 +697,18 @@ def test_a_stream_has_no_deadline_unless_given_one(world: Any_World) -> None:
 def test_an_error_status_of_a_stream_raises_with_its_body(world: Any_World) -> None:
     """A 4xx answer to `stream` raises before the block runs, its body read."""
 
+    async def enter_stream(client: Any) -> None:
+        if world.name == "sync":
+            with client.stream("GET", "/"):
+                pytest.fail("the block must not run")
+        else:
+            async with client.stream("GET", "/"):
+                pytest.fail("the block must not run")
+
     async def body() -> None:
         async with any_client(world, engine=ScriptedTransport(respond(404, json={"why": "gone"}))) as client:
             with pytest.raises(NotFoundError) as caught:
-                if world.name == "sync":
-                    with client.stream("GET", "/"):
-                        pytest.fail("the block must not run")
-                else:
-                    async with client.stream("GET", "/"):
-                        pytest.fail("the block must not run")
+                await enter_stream(client)
             assert caught.value.response is not None
             assert caught.value.response.data == {"why": "gone"}
 
@@ -827,7 +825,7 @@ def test_a_seed_makes_a_run_repeatable(world: Any_World) -> None:
 
 
 def test_credentials_for_a_foreign_origin_must_be_meant(world: Any_World) -> None:
-    """`auth=` in a call to another origin is refused unless that origin is allowed; a user in the URL counts as auth."""
+    """`auth=` in a call to another origin is refused unless that is allowed; a user in the URL counts as auth."""
     engine = ScriptedTransport(respond(200))
 
     async def body() -> None:

@@ -17,7 +17,7 @@ from rest_api_client.transport import Timeouts
 
 
 def test_the_defaults_are_the_documented_ones() -> None:
-    """A client that is told nothing has timeouts, a deadline, retries, a breaker and pacing, and no limit of its own."""
+    """A client that is told nothing has timeouts, a deadline, retries, a breaker, pacing, and no limit of its own."""
     config = APIConfig()
     assert config.timeout == Timeouts(connect=5, read=30, write=30, pool=10)
     assert config.deadline == 60

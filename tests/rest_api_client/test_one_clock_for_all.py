@@ -11,6 +11,7 @@ import trio
 from rest_api_client.async_client import AsyncAPIClient
 from rest_api_client.client import APIClient
 from rest_api_client.engines.scripted import ScriptedTransport, respond
+from rest_api_client.models import Response
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.runtimes.sync import SyncRuntime
@@ -32,14 +33,17 @@ def mixed_run() -> list[tuple[str, float, int]]:
     def engine() -> ScriptedTransport:
         return ScriptedTransport(lambda request, index: SCRIPTS[index % len(SCRIPTS)])
 
+    def note(name: str, response: Response) -> None:
+        log.append((name, clock.monotonic(), len(response.attempts)))
+
     def thread(name: str, seed: int) -> None:
         with APIClient(engine=engine(), random=seed, **options) as client:
             for _ in range(3):
-                log.append((name, clock.monotonic(), len(client.get("/").attempts)))
+                note(name, client.get("/"))
 
     async def task(name: str, client: AsyncAPIClient) -> None:
         for _ in range(3):
-            log.append((name, clock.monotonic(), len((await client.get("/")).attempts)))
+            note(name, await client.get("/"))
 
     async def in_asyncio() -> None:
         async with AsyncAPIClient(engine=engine(), random=3, **options) as client:
