@@ -34,10 +34,12 @@ check: $(READY) ## ruff, mypy strict, pyright
 prove: $(READY) ## figures of time, memory and long runs; fails where they fall short
 	$(BIN)/python -m tests.prove
 
-test-all: ## the test suite on every Python from 3.11 that this machine has
-	@for v in 3.11 3.12 3.13 3.14; do \
-	  python$$v -c '' 2>/dev/null || { echo "python$$v: not here"; continue; }; \
-	  $(MAKE) --no-print-directory test PYTHON=python$$v VENV=.venv-$$v || exit 1; \
+test-all: ## the test suite on every Python from 3.11 that this machine has, pyenv's included
+	@seen=; for p in python3.11 python3.12 python3.13 python3.14 $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/*/bin/python3; do \
+	  v=$$($$p -c 'import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 11) else "")' 2>/dev/null); \
+	  case " $$seen " in *" $$v "*) continue;; esac; \
+	  seen="$$seen $$v"; echo "== Python $$v"; \
+	  $(MAKE) --no-print-directory test PYTHON=$$p VENV=.venv-$$v || exit 1; \
 	done
 
 clean: ## remove what the targets made
