@@ -56,8 +56,8 @@ from rest_api_client.exceptions import (
     WriteError,
     WriteTimeout,
 )
+from rest_api_client.http.body_limits import BodyLimits
 from rest_api_client.http.cookies import CookieJar
-from rest_api_client.http.decoding import BodyLimits
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.streaming import ServerSentEvent
 from rest_api_client.models import Attempt, Problem, Request, Response
@@ -65,20 +65,20 @@ from rest_api_client.options import RequestOptions
 from rest_api_client.outcome import Kind, Outcome
 from rest_api_client.pipeline import Middleware, Pipeline, Policy, Stage
 from rest_api_client.plugins import register
+from rest_api_client.policies.backoff import (
+    ExponentialBackoff,
+    LinearBackoff,
+    Retry,
+    RetryContext,
+    RetryStrategy,
+    Stop,
+)
 from rest_api_client.policies.budget import RetryBudget
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.redirects import Redirects
-from rest_api_client.policies.retry import (
-    ExponentialBackoff,
-    LinearBackoff,
-    Retry,
-    RetryConfig,
-    RetryContext,
-    RetryStrategy,
-    Stop,
-)
+from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.policies.server_pacing import ServerPacing
 from rest_api_client.runtime import SuspensionError
 from rest_api_client.streamed import AsyncStreamedResponse, StreamedResponse

@@ -18,7 +18,7 @@ from rest_api_client.connection import Cert, ConnectionOptions, Resolver, Verify
 from rest_api_client.context import Random
 from rest_api_client.events import Sink
 from rest_api_client.exceptions import ConfigurationError
-from rest_api_client.http.decoding import BodyLimits
+from rest_api_client.http.body_limits import BodyLimits
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.serializers import Serializer
 from rest_api_client.outcome import Classify, classify_http

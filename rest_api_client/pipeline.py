@@ -1,10 +1,12 @@
 """The chain: policies in one fixed order, on two levels, down to the transport.
 
-    call:     telemetry > deadline > fallback > redirect > cookies > cache > coalesce > retry > hedge
-    attempt:  telemetry > circuit breaker > rate limit > bulkhead > auth > read > decode > transport
+    call:     telemetry > middleware > deadline > fallback > redirect > cookies > cache > coalesce > retry > hedge
+    attempt:  telemetry > circuit breaker > rate limit > bulkhead > middleware > auth > read > decode > transport
 
 What happens once per call stands above; what happens for each request on the wire, whoever caused it (a retry, a hedge,
 an authentication round trip), stands below, so that nothing escapes the limiter and the breaker. `Stage` is that order.
+Fallback, cache, coalesce, hedge, bulkhead and the attempt's telemetry are places for a user's own policies
+(`policies=`); nothing shipped stands there.
 
 A policy is any `async def (request, context, proceed) -> Response`. One with state has `bind`, which gives the same
 policy with a fresh state; a pipeline binds each policy once, when it is made. What is off is not in the chain.
@@ -17,7 +19,7 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import IntEnum
 from inspect import isawaitable
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from rest_api_client.attempts import AttemptLevel, Terminal
 from rest_api_client.exceptions import ConfigurationError, HookError
@@ -124,10 +126,8 @@ class StageDescription:
     name: str
     options: dict[str, Any]
 
-    level: ClassVar[tuple[str, str]] = ("call", "attempt")
-
     def __str__(self) -> str:
-        level = self.level[self.stage is None or self.stage.per_attempt]
+        level = "attempt" if self.stage is None or self.stage.per_attempt else "call"
         shown = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
         return f"{level:8} {self.name}({shown})"
 
@@ -204,12 +204,18 @@ def _default(option: Field[Any]) -> Any:
     return option.default
 
 
-def _options(policy: object) -> dict[str, Any]:
+def _options(policy: Policy) -> dict[str, Any]:
     if not is_dataclass(policy):
         return {}
-    shown: dict[str, Any] = {}
-    for option in (f for f in fields(policy) if f.repr):
-        value = getattr(policy, option.name)
-        if value != _default(option):
-            shown[option.name] = value
-    return shown
+    defaults = _defaults(type(policy))
+    shown = {option.name: getattr(policy, option.name) for option in fields(policy) if option.repr}
+    return {name: value for name, value in shown.items() if value != defaults[name]}
+
+
+def _defaults(kind: type[Any]) -> dict[str, Any]:
+    """The options of a policy that was given none; as they are declared, where some must be given."""
+    try:
+        plain = kind()
+    except (TypeError, ConfigurationError):
+        return {option.name: _default(option) for option in fields(kind)}
+    return {option.name: getattr(plain, option.name) for option in fields(kind)}

@@ -1,16 +1,15 @@
-"""Retries, under their published name; they live in `policies.retry` and `policies.budget`."""
+"""Retries, under their published name; they live in `policies.retry`, `policies.backoff` and `policies.budget`."""
 
-from rest_api_client.policies.budget import RetryBudget
-from rest_api_client.policies.retry import (
-    DECISIONS,
+from rest_api_client.policies.backoff import (
     ExponentialBackoff,
     LinearBackoff,
     Retry,
-    RetryConfig,
     RetryContext,
     RetryStrategy,
     Stop,
 )
+from rest_api_client.policies.budget import RetryBudget
+from rest_api_client.policies.retry import DECISIONS, RetryConfig
 
 __all__ = [
     "DECISIONS",

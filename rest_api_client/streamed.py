@@ -85,6 +85,21 @@ class _Unread:
         self._readers.append(reader)
         return reader
 
+    def _bytes(self) -> AsyncGenerator[bytes, None]:
+        return self._keep(self._chunks())
+
+    def _text(self) -> AsyncIterator[str]:
+        return self._keep(streaming.text(self._bytes(), self.response.encoding))
+
+    def _lines(self) -> AsyncIterator[str]:
+        return self._keep(streaming.lines(self._bytes(), self.response.encoding))
+
+    def _ndjson(self) -> AsyncIterator[Any]:
+        return self._keep(streaming.ndjson(self._bytes()))
+
+    def _events(self) -> AsyncIterator[ServerSentEvent]:
+        return self._keep(streaming.events(self._bytes()))
+
     async def _close(self) -> None:
         readers, self._readers = self._readers, []
         try:
@@ -106,15 +121,15 @@ class StreamedResponse(_Unread):
 
     def iter_bytes(self) -> Iterator[bytes]:
         """The decoded body in pieces of at most 64 KiB, as they come."""
-        return self._runtime.iterate(self._keep(self._chunks()))
+        return self._runtime.iterate(self._bytes())
 
     def iter_text(self) -> Iterator[str]:
         """The body as text; characters split over two pieces are put together."""
-        return self._runtime.iterate(self._keep(streaming.text(self._keep(self._chunks()), self.response.encoding)))
+        return self._runtime.iterate(self._text())
 
     def iter_lines(self) -> Iterator[str]:
         r"""The body's lines without their ends (\\n, \\r\\n or \\r)."""
-        return self._runtime.iterate(self._keep(streaming.lines(self._keep(self._chunks()), self.response.encoding)))
+        return self._runtime.iterate(self._lines())
 
     def iter_ndjson(self) -> Iterator[Any]:
         """One parsed value per line (NDJSON, JSON Lines); blank lines are skipped.
@@ -122,11 +137,11 @@ class StreamedResponse(_Unread):
         Raises:
             DecodeError: a line that is no JSON; the message gives its number.
         """
-        return self._runtime.iterate(self._keep(streaming.ndjson(self._keep(self._chunks()))))
+        return self._runtime.iterate(self._ndjson())
 
     def iter_events(self) -> Iterator[ServerSentEvent]:
         """Server-sent events, as the WHATWG HTML standard reads them."""
-        return self._runtime.iterate(self._keep(streaming.events(self._keep(self._chunks()))))
+        return self._runtime.iterate(self._events())
 
     def read(self) -> Response:
         """Read the rest of the body; gives the whole response."""
@@ -142,15 +157,15 @@ class AsyncStreamedResponse(_Unread):
 
     def aiter_bytes(self) -> AsyncIterator[bytes]:
         """The decoded body in pieces of at most 64 KiB, as they come."""
-        return self._keep(self._chunks())
+        return self._bytes()
 
     def aiter_text(self) -> AsyncIterator[str]:
         """The body as text; characters split over two pieces are put together."""
-        return self._keep(streaming.text(self._keep(self._chunks()), self.response.encoding))
+        return self._text()
 
     def aiter_lines(self) -> AsyncIterator[str]:
         r"""The body's lines without their ends (\\n, \\r\\n or \\r)."""
-        return self._keep(streaming.lines(self._keep(self._chunks()), self.response.encoding))
+        return self._lines()
 
     def aiter_ndjson(self) -> AsyncIterator[Any]:
         """One parsed value per line (NDJSON, JSON Lines); blank lines are skipped.
@@ -158,11 +173,11 @@ class AsyncStreamedResponse(_Unread):
         Raises:
             DecodeError: a line that is no JSON; the message gives its number.
         """
-        return self._keep(streaming.ndjson(self._keep(self._chunks())))
+        return self._ndjson()
 
     def aiter_events(self) -> AsyncIterator[ServerSentEvent]:
         """Server-sent events, as the WHATWG HTML standard reads them."""
-        return self._keep(streaming.events(self._keep(self._chunks())))
+        return self._events()
 
     async def aread(self) -> Response:
         """Read the rest of the body; gives the whole response."""

@@ -20,9 +20,10 @@ from rest_api_client.connection import ConnectionOptions
 from rest_api_client.exceptions import APIError
 from rest_api_client.models import Response
 from rest_api_client.options import RequestOptions
+from rest_api_client.policies.backoff import ExponentialBackoff
 from rest_api_client.policies.budget import RetryBudget
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
-from rest_api_client.policies.retry import ExponentialBackoff, RetryConfig
+from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.telemetry import MetricsCollector
 
 ORDER_EVERY = 25

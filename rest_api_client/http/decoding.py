@@ -19,12 +19,13 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
-from rest_api_client.exceptions import ConfigurationError, DecodeError, ResponseTooLarge
+from rest_api_client.exceptions import DecodeError, ResponseTooLarge
+from rest_api_client.http.body_limits import BodyLimits, BodyMeter
 
 PIECE = 64 * 1024
 """The most bytes that are ever given at once."""
@@ -33,75 +34,6 @@ _ZLIB_STEP = 16 * 1024
 _ZSTD_STEP = 64
 _ZSTD_WINDOW = 8 * 1024 * 1024
 """RFC 9659: a decoder of the content coding need not accept more, and this is what a frame may make us allocate."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BodyLimits:
-    """How large an answer may be: what its body may become, and its head. None switches a limit off.
-
-    Attributes:
-        max_decoded_bytes: size of a buffered body once decoded; streams have none (`for_stream`).
-        max_ratio: decoded bytes per received byte, looked at beyond `ratio_after` decoded bytes. Text seldom reaches
-            20, deflate cannot exceed 1032.
-        ratio_after: decoded bytes below which any ratio is fine.
-        max_encodings: length of the chain in Content-Encoding (5, as in urllib3 and httpx2).
-        max_headers: header fields of one answer (100, as in Python's http.client and hyper). An engine may stop
-            earlier, with a `RemoteProtocolError`.
-        max_header_bytes: size of their names and values together.
-    """
-
-    max_decoded_bytes: int | None = 64 * 1024 * 1024
-    max_ratio: float | None = 200.0
-    ratio_after: int = 8 * 1024 * 1024
-    max_encodings: int | None = 5
-    max_headers: int | None = 100
-    max_header_bytes: int | None = 64 * 1024
-
-    def __post_init__(self) -> None:
-        for name in (field.name for field in fields(self)):
-            value = getattr(self, name)
-            if value is None and name != "ratio_after":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-                raise ConfigurationError(f"BodyLimits({name}={value!r}): give a number above 0, or None for no limit")
-
-    def for_stream(self) -> BodyLimits:
-        """The same without a limit on size: the reader of a stream decides how much is enough."""
-        return replace(self, max_decoded_bytes=None)
-
-
-class BodyMeter:
-    """Counts one body, raw and decoded, and stops it at its limits.
-
-    Raises:
-        ResponseTooLarge: from `produced`, with the figures and the option to raise.
-    """
-
-    __slots__ = ("decoded", "limits", "raw")
-
-    def __init__(self, limits: BodyLimits) -> None:
-        self.limits = limits
-        self.raw = 0
-        self.decoded = 0
-
-    def received(self, size: int) -> None:
-        """More bytes came from the wire."""
-        self.raw += size
-
-    def produced(self, size: int) -> None:
-        """More bytes were decoded. Called before anybody else sees them."""
-        self.decoded += size
-        limits = self.limits
-        if limits.max_decoded_bytes is not None and self.decoded > limits.max_decoded_bytes:
-            raise ResponseTooLarge(
-                f"the body is larger than {limits.max_decoded_bytes} bytes ({self.raw} received so far): "
-                "raise BodyLimits(max_decoded_bytes=...), or read it with stream()"
-            )
-        if limits.max_ratio is not None and self.decoded > max(limits.ratio_after, limits.max_ratio * self.raw):
-            raise ResponseTooLarge(
-                f"{self.raw} bytes received became more than {self.decoded}, over {limits.max_ratio:g} to 1: "
-                "this looks like a decompression bomb; if it is not, raise BodyLimits(max_ratio=...)"
-            )
 
 
 class Decoder:

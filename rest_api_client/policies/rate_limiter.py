@@ -23,9 +23,9 @@ from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.keys import Key, check_key, key_of
-from rest_api_client.policies.quotas import Land, QuotaCommand, Return, TokenBucket, WindowLimit
+from rest_api_client.policies.quotas import Land, QuotaCommand, TokenBucket, WindowLimit
 from rest_api_client.policies.state import MemoryState, PureState, State
-from rest_api_client.policies.token_queue import never_sent, take_token
+from rest_api_client.policies.token_queue import end_token, take_token
 from rest_api_client.policies.waiting_line import WaitingLines
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
@@ -95,11 +95,7 @@ class RateLimit:
         try:
             response = await proceed(request, context)
         except BaseException as error:
-            if never_sent(context, error):
-                await state.apply(key, Return(token))
-                self.lines.nudge(key)
-            else:
-                await state.apply(key, Land(token))
+            await end_token(self.lines, state, key, token, context, error)
             raise
         await state.apply(key, Land(token))
         return response

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from rest_api_client.attempts import close
 from rest_api_client.context import Context
 from rest_api_client.exceptions import APIError, ResponseTooLarge
-from rest_api_client.http.decoding import BodyLimits, Decoder, content_encodings
+from rest_api_client.http.body_limits import BodyLimits
+from rest_api_client.http.decoding import Decoder, content_encodings
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.transport import ByteStream

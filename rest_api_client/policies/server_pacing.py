@@ -32,9 +32,9 @@ from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Kind
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.keys import Key, check_key, key_of
-from rest_api_client.policies.quotas import Land, Peek, QuotaCommand, Return, Take, Tokens, until, window_wait
+from rest_api_client.policies.quotas import Peek, QuotaCommand, Return, Take, Tokens, until, window_wait
 from rest_api_client.policies.state import ALLOW, Decision, MemoryState, State
-from rest_api_client.policies.token_queue import never_sent, take_token
+from rest_api_client.policies.token_queue import end_token, take_token
 from rest_api_client.policies.waiting_line import WaitingLines
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
@@ -241,8 +241,7 @@ class ServerPacing:
             response = await proceed(request, context)
             lesson = read_lesson(token, response.headers, self._pause(request, response, context))
         except BaseException as error:
-            await state.apply(key, Return(token) if never_sent(context, error) else Land(token))
-            self.lines.nudge(key)
+            await end_token(self.lines, state, key, token, context, error)
             raise
         await state.apply(key, lesson)
         self.lines.nudge(key)

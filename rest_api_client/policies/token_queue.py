@@ -8,7 +8,7 @@ from rest_api_client.context import Context
 from rest_api_client.events import RateLimited
 from rest_api_client.exceptions import RateLimitExceeded, RefusedError
 from rest_api_client.models import Request
-from rest_api_client.policies.quotas import TAKE, Peek
+from rest_api_client.policies.quotas import TAKE, Land, Peek, Return
 from rest_api_client.policies.state import Decision, State
 from rest_api_client.policies.waiting_line import Place, WaitingLines
 
@@ -95,8 +95,12 @@ class _Wait:
             self.context.tell(RateLimited, self.request, waited=self.waited, refused=False, reason=self.reason)
 
 
-def never_sent(context: Context, error: BaseException) -> bool:
-    """Whether a failed attempt provably never reached the server."""
+async def end_token(
+    lines: WaitingLines, state: State[Any], key: str, token: int, context: Context, error: BaseException
+) -> None:
+    """After a failed attempt: give the token back if nothing was sent, else count it as used now."""
     exchange = context.exchange
     assert exchange is not None, "limits stand at the attempt level"
-    return isinstance(error, RefusedError) or not exchange.handed_over or exchange.unsent
+    never_sent = isinstance(error, RefusedError) or not exchange.handed_over or exchange.unsent
+    await state.apply(key, Return(token) if never_sent else Land(token))
+    lines.nudge(key)

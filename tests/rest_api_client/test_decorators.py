@@ -26,9 +26,9 @@ from rest_api_client.exceptions import (
 )
 from rest_api_client.http.headers import Headers
 from rest_api_client.models import Response
+from rest_api_client.policies.backoff import ExponentialBackoff, LinearBackoff
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.deadline import AmbientDeadline, ambient_deadline
-from rest_api_client.policies.retry import ExponentialBackoff, LinearBackoff
 from rest_api_client.script import Script, Stall
 from tests.conftest import World
 from tests.rest_api_client.chain import a_request

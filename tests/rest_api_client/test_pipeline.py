@@ -15,7 +15,10 @@ from rest_api_client.engines.scripted import ScriptedTransport, respond
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Middleware, Pipeline, Stage, StageDescription
+from rest_api_client.policies.circuit_breaker import CircuitBreaker
+from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.reading import Decode, Read
+from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.runtime import run_sync
 from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.virtual.clock import VirtualClock
@@ -177,6 +180,17 @@ def test_describe_shows_what_is_not_the_default() -> None:
     assert lines[0] == StageDescription(Stage.RETRY, "Described", {"needed": "x"})
     assert [str(line) for line in pipeline(PlainPolicy()).describe()] == [
         "attempt  PlainPolicy()",
+        "attempt  scripted()",
+    ]
+
+
+def test_describe_knows_defaults_that_are_filled_in_late() -> None:
+    """What a policy works out for itself is its default; what a policy must be given is shown, and the rest is not."""
+    chain = pipeline(RetryConfig(), RateLimit(calls=3, period=2), CircuitBreaker(probes=2))
+    assert [str(line) for line in chain.describe()] == [
+        "call     RetryConfig()",
+        "attempt  CircuitBreaker(probes=2)",
+        "attempt  RateLimit(calls=3, period=2)",
         "attempt  scripted()",
     ]
 

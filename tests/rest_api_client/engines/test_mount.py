@@ -18,9 +18,10 @@ from rest_api_client.engines.scripted import ScriptedTransport, respond
 from rest_api_client.http.urls import Origin
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Middleware
+from rest_api_client.policies.backoff import ExponentialBackoff
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.reading import Decode, Read
-from rest_api_client.policies.retry import ExponentialBackoff, RetryConfig
+from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.script import Chunk, Delay, End, Head, Refuse, Reset, Script, Stall
 from rest_api_client.transport import Timeouts
 from rest_api_client.typing import Proceed

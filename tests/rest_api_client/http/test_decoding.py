@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from rest_api_client.exceptions import ConfigurationError, DecodeError, ResponseTooLarge
 from rest_api_client.http import decoding
-from rest_api_client.http.decoding import PIECE, BodyLimits, BodyMeter, Decoder, accept_encoding, content_encodings
+from rest_api_client.http.body_limits import BodyLimits, BodyMeter
+from rest_api_client.http.decoding import PIECE, Decoder, accept_encoding, content_encodings
 
 
 def raw_deflate(data: bytes) -> bytes:

@@ -11,8 +11,9 @@ from rest_api_client.clock import SYSTEM
 from rest_api_client.engines.scripted import respond
 from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded, ReadError, ReadTimeout, ServerError
 from rest_api_client.pipeline import Stage
+from rest_api_client.policies.backoff import ExponentialBackoff
 from rest_api_client.policies.deadline import AmbientDeadline, Deadline, ambient_deadline, ambient_moment, earlier
-from rest_api_client.policies.retry import ExponentialBackoff, RetryConfig
+from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.script import Chunk, Head, Reset, Script, Stall, Throttle
 from rest_api_client.transport import Timeouts
 from rest_api_client.virtual.clock import VirtualClock

@@ -14,9 +14,10 @@ from rest_api_client.engines.scripted import respond
 from rest_api_client.events import RateLimited
 from rest_api_client.exceptions import ConfigurationError, RateLimitExceeded, ServerError
 from rest_api_client.pipeline import Stage
+from rest_api_client.policies.backoff import ExponentialBackoff
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.rate_limiter import RateLimit
-from rest_api_client.policies.retry import ExponentialBackoff, RetryConfig
+from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.script import Refuse, Reset, Script, Stall
 from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World

@@ -19,7 +19,7 @@ from rest_api_client.exceptions import (
     RemoteProtocolError,
     ResponseTooLarge,
 )
-from rest_api_client.http.decoding import BodyLimits
+from rest_api_client.http.body_limits import BodyLimits
 from rest_api_client.http.headers import Headers
 from rest_api_client.models import Response
 from rest_api_client.pipeline import Pipeline

@@ -29,20 +29,18 @@ from rest_api_client.exceptions import (
 from rest_api_client.http.bodies import BytesBody, OneShotBody
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Kind, Outcome
-from rest_api_client.policies.budget import RetryBudget
-from rest_api_client.policies.circuit_breaker import CircuitBreaker
-from rest_api_client.policies.deadline import Deadline
-from rest_api_client.policies.retry import (
-    DECISIONS,
-    SPREAD,
+from rest_api_client.policies.backoff import (
     ExponentialBackoff,
     LinearBackoff,
     Retry,
-    RetryConfig,
     RetryContext,
     RetryStrategy,
     Stop,
 )
+from rest_api_client.policies.budget import RetryBudget
+from rest_api_client.policies.circuit_breaker import CircuitBreaker
+from rest_api_client.policies.deadline import Deadline
+from rest_api_client.policies.retry import DECISIONS, SPREAD, RetryConfig
 from rest_api_client.script import Chunk, Delay, Garbage, Head, Refuse, Reset, Script, Stall
 from tests.conftest import World
 from tests.rest_api_client.chain import Chain, a_request
