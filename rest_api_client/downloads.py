@@ -12,8 +12,8 @@ from typing import IO
 
 from rest_api_client.attempts import close
 from rest_api_client.exceptions import ClosedError, ConfigurationError
+from rest_api_client.http.bodies import finish
 from rest_api_client.models import Response
-from rest_api_client.policies.reading import finish
 from rest_api_client.typing import Progress
 
 _SERIAL = count(1)

@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 from rest_api_client.attempts import close
 from rest_api_client.exceptions import ClosedError
 from rest_api_client.http import streaming
+from rest_api_client.http.bodies import finish
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.streaming import ServerSentEvent
 from rest_api_client.models import Attempt, Response
-from rest_api_client.policies.reading import finish, read
+from rest_api_client.policies.reading import read
 from rest_api_client.runtimes.sync import SyncRuntime
 
 ReaderT = TypeVar("ReaderT")

@@ -269,7 +269,7 @@ class ProgressBody(Local):
                 sent += len(chunk)
                 self._progress(sent, self.length)
         finally:
-            await _aclose(chunks)
+            await finish(chunks)
 
 
 def _iterate(source: object) -> Chunks:
@@ -304,11 +304,11 @@ async def _atake(source: AsyncIterable[object]) -> AsyncIterator[bytes]:
             if piece := _piece(chunk):
                 yield piece
     finally:
-        await _aclose(chunks)
+        await finish(chunks)
 
 
-async def _aclose(chunks: object) -> None:
-    """End an async generator now: left to the garbage collector, its `finally` would run in no particular loop."""
+async def finish(chunks: object) -> None:
+    """End an iterator that may be an async generator: left suspended, the collector would end it, in any loop."""
     close = getattr(chunks, "aclose", None)
     if close is not None:
         await close()

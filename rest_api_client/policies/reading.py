@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from rest_api_client.attempts import close
 from rest_api_client.context import Context
 from rest_api_client.exceptions import APIError, ResponseTooLarge
+from rest_api_client.http.bodies import finish
 from rest_api_client.http.body_limits import BodyLimits
 from rest_api_client.http.decoding import Decoder, content_encodings
 from rest_api_client.models import Request, Response
@@ -99,13 +100,6 @@ class DecodedStream:
             await self._pieces.aclose()
         finally:
             await self._raw.aclose()
-
-
-async def finish(chunks: object) -> None:
-    """End an iterator that may be an async generator: one left suspended is ended by the collector, in any loop."""
-    close = getattr(chunks, "aclose", None)
-    if close is not None:
-        await close()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,11 +19,12 @@ from rest_api_client.exceptions import (
     RemoteProtocolError,
     ResponseTooLarge,
 )
+from rest_api_client.http.bodies import finish
 from rest_api_client.http.body_limits import BodyLimits
 from rest_api_client.http.headers import Headers
 from rest_api_client.models import Response
 from rest_api_client.pipeline import Pipeline
-from rest_api_client.policies.reading import ERROR_BODY, Decode, Read, finish, read
+from rest_api_client.policies.reading import ERROR_BODY, Decode, Read, read
 from rest_api_client.script import Chunk, Close, Delay, End, Head, Reset, Script, Stall
 from rest_api_client.transport import Timeouts
 from rest_api_client.virtual.clock import VirtualClock
