@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import pickle
 import random
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from rest_api_client.async_client import AsyncAPIClient
+from rest_api_client.auth.schemes import BearerAuth
 from rest_api_client.client import APIClient
 from rest_api_client.config import APIConfig
 from rest_api_client.engines.scripted import ScriptedTransport, respond
@@ -602,6 +604,11 @@ def test_a_base_url_or_a_config_can_come_first() -> None:
     with APIClient(APIConfig(engine=ScriptedTransport(respond(200)))) as client:
         assert client.get("https://other.test/").ok
         assert "without base_url" in repr(client)
+    client_of_both = AsyncAPIClient(
+        "https://api.test", engine=ScriptedTransport(respond(200)), base_url="https://b.test"
+    )
+    assert client_of_both.config.base_url == "https://b.test"
+    asyncio.run(client_of_both.aclose())
 
 
 def test_settings_can_be_changed_on_a_living_client() -> None:
@@ -984,3 +991,29 @@ def test_an_error_above_the_attempts_names_its_request(world: Any_World) -> None
             assert caught.value.request is not None
 
     world.run(body)
+
+
+def test_the_chain_can_be_mounted_under_httpx_clients() -> None:
+    """`as_httpx_transport` gives an httpx client this client's retries; closing it leaves the client open."""
+    engine = played(respond(503), respond(200, json="sync"))
+    with APIClient(base_url="https://api.test", engine=engine) as client:
+        with httpx.Client(transport=client.as_httpx_transport()) as sdk:
+            assert sdk.get("https://api.test/x").json() == "sync"
+        assert not client.closed
+    assert len(engine.requests) == 2
+
+    async def body() -> None:
+        async with AsyncAPIClient(base_url="https://api.test", engine=played(respond(200, json="async"))) as client:
+            async with httpx.AsyncClient(transport=client.as_httpx_transport()) as sdk:
+                assert (await sdk.get("https://api.test/x")).json() == "async"
+
+    asyncio.run(body())
+
+
+def test_authentication_can_be_a_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registered name as `auth=` is asked for its scheme."""
+    monkeypatch.setattr("rest_api_client.plugins._REGISTERED", {("auth", "company"): lambda: BearerAuth("t-9")})
+    engine = ScriptedTransport(respond(200))
+    with APIClient(base_url="https://api.test", engine=engine, auth="company", serializer=StandardJSON()) as client:
+        client.get("/")
+    assert engine.requests[0].request.headers["authorization"] == "Bearer t-9"

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import rest_api_client
+from rest_api_client.typing import UNSET
 
 HEAVY = (
     "starlette",
@@ -65,3 +66,16 @@ def test_the_types_travel_with_the_package() -> None:
 
     assert (files("rest_api_client") / "py.typed").is_file()
     assert (files("mockserver") / "py.typed").is_file()
+
+
+def test_the_package_runs_as_a_command() -> None:
+    """`python -m rest_api_client --version` prints the version that `__version__` holds."""
+    command = [sys.executable, "-m", "rest_api_client", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == rest_api_client.__version__
+
+
+def test_unset_is_false_and_says_what_it_is() -> None:
+    """`UNSET` is neither None nor given, and reads as itself."""
+    assert not UNSET
+    assert repr(UNSET) == "UNSET"

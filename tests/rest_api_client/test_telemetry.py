@@ -253,3 +253,8 @@ def test_telemetry_is_a_value() -> None:
     assert Telemetry((print,)) != Telemetry()
     assert repr(Telemetry()) == "Telemetry(sinks=())"
     assert SyncRuntime(VirtualClock()).now() == 0
+
+
+def test_a_collector_shows_what_it_counted() -> None:
+    """Its repr is for the interactive prompt."""
+    assert repr(MetricsCollector()) == "<MetricsCollector of 0 calls, 0 attempts>"
