@@ -29,5 +29,5 @@ assert keeper.lock.locked()
 
 
 def test_a_child_gets_fresh_locks_and_forgets_what_is_gone() -> None:
-    """A lock held at the moment of the fork is free in the child, held in the parent; objects that died are not asked."""
+    """A lock held at the moment of the fork is free in the child, held in the parent; dead objects are not asked."""
     subprocess.run([sys.executable, "-W", "error", "-c", PROGRAM], check=True)
