@@ -22,6 +22,7 @@ from rest_api_client.exceptions import APIError, CapabilityError, ClosedError, C
 from rest_api_client.hooks import attempt_hooks, checked, overridden, send, settle
 from rest_api_client.http.cookies import CookieJar
 from rest_api_client.http.headers import Headers
+from rest_api_client.http.urls import Userinfo
 from rest_api_client.models import Request, Response
 from rest_api_client.options import OPTION_NAMES, RequestOptions
 from rest_api_client.pipeline import Middleware, Pipeline, Policy
@@ -184,7 +185,7 @@ class ClientCore:
             await settle(self._handle_error(response))
         return response
 
-    def _call_options(self, options: RequestOptions, userinfo: Any, *, stream: bool) -> CallOptions:
+    def _call_options(self, options: RequestOptions, userinfo: Userinfo | None, *, stream: bool) -> CallOptions:
         changes: dict[str, Any] = {name: options[name] for name in _PER_CALL if name in options}  # type: ignore[literal-required]
         if "timeout" in options:
             changes["timeouts"] = as_timeouts(options["timeout"])

@@ -154,6 +154,8 @@ class Pace:
 
 def read_lesson(token: int, headers: Headers, pause: float) -> Lesson:
     """What an answer's header fields teach. Malformed fields teach nothing."""
+    if not any("ratelimit" in name for name in headers):
+        return Lesson(token, pause=pause)
     state = dict(_items(headers.get("ratelimit", "")))
     windows = tuple(_windows(headers.get("ratelimit-policy", ""), state))
     remaining, reset, quota = _remainder(headers, state)

@@ -78,7 +78,7 @@ class WaitingLines:
             self._wake_head(place.key)
 
     def _remove(self, place: Place) -> bool:
-        """Take a place out; whether it was the head's."""
+        """Take a place out; whether it was the head's and leaves others behind."""
         with self._lock:
             line = self._lines.get(place.key, deque())
             was_head = bool(line) and line[0] is place
@@ -86,7 +86,7 @@ class WaitingLines:
                 line.remove(place)
             if not line:
                 self._lines.pop(place.key, None)
-        return was_head
+        return was_head and bool(line)
 
     def _wake_head(self, key: str) -> None:
         while True:
