@@ -1003,9 +1003,11 @@ def test_the_chain_can_be_mounted_under_httpx_clients() -> None:
     assert len(engine.requests) == 2
 
     async def body() -> None:
-        async with AsyncAPIClient(base_url="https://api.test", engine=played(respond(200, json="async"))) as client:
-            async with httpx.AsyncClient(transport=client.as_httpx_transport()) as sdk:
-                assert (await sdk.get("https://api.test/x")).json() == "async"
+        async with (
+            AsyncAPIClient(base_url="https://api.test", engine=played(respond(200, json="async"))) as client,
+            httpx.AsyncClient(transport=client.as_httpx_transport()) as sdk,
+        ):
+            assert (await sdk.get("https://api.test/x")).json() == "async"
 
     asyncio.run(body())
 
