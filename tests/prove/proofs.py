@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
 import resource
@@ -27,8 +28,8 @@ from rest_api_client import (
     Response,
     ResponseTooLarge,
     VirtualClock,
-    streaming,
 )
+from rest_api_client.http import streaming
 from rest_api_client.http.cookies import CookieJar
 from rest_api_client.http.decoding import content_encodings
 from rest_api_client.runtime import iterate_sync
@@ -410,6 +411,55 @@ def a_request_beside_its_engine_bare() -> list[Figure]:
         Figure(f"{name}, ratio to httpx.Client", medians[name] / medians["httpx.Client"], "times") for name in ENGINES
     ]
     return figures + ratios
+
+
+@proof
+def memory_is_flat_over_a_long_run() -> list[Figure]:
+    """20,000 GETs on one client after 2,000 to warm up: MB added to the resident size, per engine and face."""
+    figures = []
+    with quick_server() as url:
+        for engine in ENGINES:
+            for face in ("sync", "async"):
+                command = [
+                    sys.executable,
+                    "-W",
+                    "ignore",
+                    "-c",
+                    f"import tests.prove.proofs as p; p.long_run({engine!r}, {face!r}, {url!r})",
+                ]
+                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                figures.append(Figure(f"{engine}, {face}, added", float(done.stdout), "MB", 5))
+    return figures
+
+
+def long_run(engine: str, face: str, url: str) -> None:
+    """Send the requests; print by how many MB the process grew."""
+
+    def sync() -> float:
+        with APIClient(engine=engine) as client:
+            for _ in range(2_000):
+                client.get(url)
+            before = _resident()
+            for _ in range(20_000):
+                client.get(url)
+            return _resident() - before
+
+    async def asynchronous() -> float:
+        async with AsyncAPIClient(engine=engine) as client:
+            for _ in range(200):
+                await asyncio.gather(*(client.get(url) for _ in range(10)))
+            before = _resident()
+            for _ in range(2_000):
+                await asyncio.gather(*(client.get(url) for _ in range(10)))
+            return _resident() - before
+
+    print(sync() if face == "sync" else asyncio.run(asynchronous()))
+
+
+def _resident() -> float:
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / (1 << 20)
 
 
 @proof
