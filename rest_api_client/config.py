@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack, cast
 
 from rest_api_client.auth.schemes import AuthTypes
+from rest_api_client.checks import check_above_zero, check_whole
 from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.connection import Cert, ConnectionOptions, Resolver, Verify
 from rest_api_client.context import Random
@@ -318,8 +319,7 @@ def _change(config: APIConfig, name: str, options: dict[str, Any]) -> Any:
 def _change_retry(before: RetryConfig | None, options: dict[str, Any]) -> RetryConfig | None:
     retries = options.pop("max_retries", None)
     if retries is not None:
-        if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
-            raise ConfigurationError(f"max_retries={retries!r}: give a whole number, 0 for no retries")
+        check_whole("", 0, max_retries=retries)
         options["max_attempts"] = retries + 1
     return replace(before or RetryConfig(), **options)
 
@@ -350,10 +350,8 @@ def as_timeouts(value: object) -> Timeouts:
     """Seconds for all phases, None for no limits, or `Timeouts` as they are."""
     if isinstance(value, Timeouts):
         return value
-    seconds = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-    if value is None or seconds:
-        return Timeouts.all(cast("float | None", value))
-    raise ConfigurationError(f"timeout={value!r}: give seconds above 0, Timeouts(connect=..., read=...), or None")
+    check_above_zero("", off="no limit", hint="for each phase its own, Timeouts(connect=..., read=...)", timeout=value)
+    return Timeouts.all(cast("float | None", value))
 
 
 _KINDS: Mapping[str, type[Any]] = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from rest_api_client.checks import check_at_least, check_whole
 from rest_api_client.exceptions import ConfigurationError
 
 Verify: TypeAlias = bool | str | Path | ssl.SSLContext
@@ -52,12 +53,13 @@ class ConnectionOptions:
     resolver: Resolver | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_connections", "max_connections_per_host"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ConfigurationError(f"{name}={value!r}: give a whole number above 0, or None for no limit")
-        expiry = self.keepalive_expiry
-        if not isinstance(expiry, int | float) or isinstance(expiry, bool) or not 0 <= expiry < float("inf"):
-            raise ConfigurationError(f"keepalive_expiry={self.keepalive_expiry!r}: give seconds, 0 or more")
+        check_whole(
+            "ConnectionOptions",
+            1,
+            off="no limit",
+            max_connections=self.max_connections,
+            max_connections_per_host=self.max_connections_per_host,
+        )
+        check_at_least("ConnectionOptions", 0, keepalive_expiry=self.keepalive_expiry)
         if self.uds is not None and self.proxy is not None:
             raise ConfigurationError("uds and proxy exclude each other: give one")

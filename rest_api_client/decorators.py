@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, ParamSpec, Protocol, Self, TypeAlias, TypeVar, cast, overload
 
+from rest_api_client.checks import check_above_zero
 from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.context import Context, Random
 from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded
@@ -37,7 +38,6 @@ from rest_api_client.policies.deadline import (
     Deadline,
     ambient_deadline,
     ambient_moment,
-    check_seconds,
     earlier,
 )
 from rest_api_client.policies.rate_limiter import RateLimit
@@ -147,7 +147,7 @@ def deadline(seconds: float, *, clock: Clock = SYSTEM) -> Decorator:
         ConfigurationError: no seconds above 0, or a generator function. The function itself then raises
             `DeadlineExceeded`, before it begins if a deadline round it has passed already.
     """
-    check_seconds("deadline(seconds", seconds)
+    check_above_zero("deadline", off="no deadline", seconds=seconds)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         if is_async(function):

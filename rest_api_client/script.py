@@ -21,14 +21,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias, cast
 
+from rest_api_client.checks import check_above_zero, check_at_least
 from rest_api_client.exceptions import ConfigurationError
 
 VERSION = 1
 _LINE = re.compile(r"[^\r\n\u0100-\U0010ffff]*")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_data(data: object, step: str) -> None:
@@ -56,8 +53,7 @@ class Delay:
     seconds: float
 
     def __post_init__(self) -> None:
-        if not _is_number(self.seconds) or not 0 <= self.seconds < float("inf"):
-            raise ConfigurationError(f"Delay(seconds={self.seconds!r}): give a finite number of seconds, 0 or more")
+        check_at_least("Delay", 0, seconds=self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +89,7 @@ class Throttle:
     bytes_per_second: float
 
     def __post_init__(self) -> None:
-        if not _is_number(self.bytes_per_second) or not 0 < self.bytes_per_second < float("inf"):
-            raise ConfigurationError(f"Throttle(bytes_per_second={self.bytes_per_second!r}): give a number above 0")
+        check_above_zero("Throttle", unit="a number", bytes_per_second=self.bytes_per_second)
 
 
 @dataclass(frozen=True, slots=True)

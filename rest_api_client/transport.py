@@ -17,11 +17,12 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded
+from rest_api_client.checks import check_above_zero
+from rest_api_client.exceptions import DeadlineExceeded
 
 if TYPE_CHECKING:
     from rest_api_client.clock import Clock
@@ -74,11 +75,9 @@ class Timeouts:
     pool: float | None = 10.0
 
     def __post_init__(self) -> None:
-        for name in (f.name for f in fields(self)):
-            value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if value is not None and not (number and 0 < value < float("inf")):
-                raise ConfigurationError(f"Timeouts({name}={value!r}): give seconds above 0, or None for no limit")
+        check_above_zero(
+            "Timeouts", off="no limit", connect=self.connect, read=self.read, write=self.write, pool=self.pool
+        )
 
     @classmethod
     def all(cls, seconds: float | None) -> Timeouts:

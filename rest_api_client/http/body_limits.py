@@ -6,9 +6,10 @@ it is large.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
-from rest_api_client.exceptions import ConfigurationError, ResponseTooLarge
+from rest_api_client.checks import check_above_zero, check_whole
+from rest_api_client.exceptions import ResponseTooLarge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +35,17 @@ class BodyLimits:
     max_header_bytes: int | None = 64 * 1024
 
     def __post_init__(self) -> None:
-        for name in (field.name for field in fields(self)):
-            value = getattr(self, name)
-            if value is None and name != "ratio_after":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-                raise ConfigurationError(f"BodyLimits({name}={value!r}): give a number above 0, or None for no limit")
+        check_whole(
+            "BodyLimits",
+            1,
+            off="no limit",
+            max_decoded_bytes=self.max_decoded_bytes,
+            max_encodings=self.max_encodings,
+            max_headers=self.max_headers,
+            max_header_bytes=self.max_header_bytes,
+        )
+        check_above_zero("BodyLimits", unit="a number", off="no limit", max_ratio=self.max_ratio)
+        check_whole("BodyLimits", 1, ratio_after=self.ratio_after)
 
     def for_stream(self) -> BodyLimits:
         """The same without a limit on size: the reader of a stream decides how much is enough."""

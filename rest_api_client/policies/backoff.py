@@ -10,12 +10,12 @@ Blog, 2015).
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from rest_api_client.checks import check_above_zero, check_at_least
 from rest_api_client.context import Random
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.models import Attempt, Request, Response
@@ -124,9 +124,8 @@ class ExponentialBackoff(_Jittered):
     jitter: Jitter = "full"
 
     def __post_init__(self) -> None:
-        _check_delays(self, base=self.base, cap=self.cap)
-        if not 1 <= self.factor < math.inf:
-            raise ConfigurationError(f"ExponentialBackoff(factor={self.factor!r}): give 1 or more, for example 2")
+        check_above_zero("ExponentialBackoff", hint=_STORM, base=self.base, cap=self.cap)
+        check_at_least("ExponentialBackoff", 1, unit="a number", factor=self.factor)
         _check_jitter(self, self.jitter)
 
     def get_delay(self, attempt: int) -> float:
@@ -154,9 +153,8 @@ class LinearBackoff(_Jittered):
     jitter: Jitter = "full"
 
     def __post_init__(self) -> None:
-        _check_delays(self, base=self.base, cap=self.cap)
-        if self.step is not None and not 0 <= self.step < math.inf:
-            raise ConfigurationError(f"LinearBackoff(step={self.step!r}): give seconds, 0 or more")
+        check_above_zero("LinearBackoff", hint=_STORM, base=self.base, cap=self.cap)
+        check_at_least("LinearBackoff", 0, off="as much as base", step=self.step)
         _check_jitter(self, self.jitter)
 
     def get_delay(self, attempt: int) -> float:
@@ -165,12 +163,7 @@ class LinearBackoff(_Jittered):
         return min(self.cap, self.base + step * (attempt - 1))
 
 
-def _check_delays(owner: object, **seconds: float) -> None:
-    for name, value in seconds.items():
-        if not 0 < value < math.inf:
-            raise ConfigurationError(
-                f"{type(owner).__name__}({name}={value!r}): give seconds above 0; retries without a pause are a storm"
-            )
+_STORM = "retries without a pause are a storm"
 
 
 def _check_jitter(owner: object, jitter: object) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.checks import check_at_least, check_share
 from rest_api_client.policies.state import ALLOW, Decision, MemoryState
 
 
@@ -51,14 +51,9 @@ class RetryBudget:
     burst: float = 10.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.ratio <= 1:
-            raise ConfigurationError(f"RetryBudget(ratio={self.ratio!r}): give a share from 0 to 1, for example 0.1")
-        if not 0 <= self.min_per_second < float("inf"):
-            raise ConfigurationError(f"RetryBudget(min_per_second={self.min_per_second!r}): give a number, 0 or more")
-        if not 1 <= self.burst < float("inf"):
-            raise ConfigurationError(
-                f"RetryBudget(burst={self.burst!r}): give a number from 1, or no retry is ever paid"
-            )
+        check_share("RetryBudget", zero=True, ratio=self.ratio)
+        check_at_least("RetryBudget", 0, unit="a number", min_per_second=self.min_per_second)
+        check_at_least("RetryBudget", 1, unit="a number", hint="with less no retry is ever paid", burst=self.burst)
 
     def memory(self, now: Callable[[], float]) -> MemoryState[BudgetCommand]:
         """A state of this budget in this process, one bucket per key."""

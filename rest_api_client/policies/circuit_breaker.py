@@ -24,9 +24,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from rest_api_client.checks import check_above_zero, check_share, check_whole
 from rest_api_client.context import Context
 from rest_api_client.events import CircuitChanged
-from rest_api_client.exceptions import APIError, CircuitOpenError, ConfigurationError, DeadlineExceeded
+from rest_api_client.exceptions import APIError, CircuitOpenError, DeadlineExceeded
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Kind
 from rest_api_client.pipeline import Stage
@@ -193,18 +194,9 @@ class CircuitBreaker:
     stage = Stage.CIRCUIT_BREAKER
 
     def __post_init__(self) -> None:
-        if not 0 < self.failure_ratio <= 1:
-            raise ConfigurationError(
-                f"CircuitBreaker(failure_ratio={self.failure_ratio!r}): give a share above 0, at most 1, say 0.5"
-            )
-        for name in ("min_calls", "probes"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigurationError(f"CircuitBreaker({name}={value!r}): give a whole number, 1 or more")
-        for name in ("window", "open_for"):
-            value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise ConfigurationError(f"CircuitBreaker({name}={value!r}): give seconds above 0")
+        check_share("CircuitBreaker", zero=False, failure_ratio=self.failure_ratio)
+        check_whole("CircuitBreaker", 1, min_calls=self.min_calls, probes=self.probes)
+        check_above_zero("CircuitBreaker", window=self.window, open_for=self.open_for)
         check_key("CircuitBreaker", self.key)
 
     def bind(self, runtime: Runtime) -> CircuitBreaker:

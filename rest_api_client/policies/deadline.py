@@ -13,14 +13,14 @@ first. It travels with the context, so tasks and threads that copy their context
 
 from __future__ import annotations
 
-import math
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
+from rest_api_client.checks import check_above_zero
 from rest_api_client.clock import Clock
 from rest_api_client.context import Context
-from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded
+from rest_api_client.exceptions import DeadlineExceeded
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.typing import Proceed, Unset
@@ -65,7 +65,7 @@ class Deadline:
     stage = Stage.DEADLINE
 
     def __post_init__(self) -> None:
-        check_seconds("Deadline(seconds", self.seconds)
+        check_above_zero("Deadline", off="no deadline", seconds=self.seconds)
 
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
         """Send the request, and be over in time.
@@ -97,21 +97,10 @@ class Deadline:
         if isinstance(asked, Unset):
             seconds = None if context.options.stream else self.seconds
         else:
-            check_seconds("deadline", asked)
+            check_above_zero("", off="no deadline", deadline=asked)
             seconds = asked
         own = None if seconds is None else context.call.started + seconds
         return earlier(own, ambient_moment(context.runtime.clock))
-
-
-def check_seconds(name: str, seconds: object) -> None:
-    """Refuse a deadline that is none.
-
-    Raises:
-        ConfigurationError: it names the value.
-    """
-    if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds < math.inf):
-        close = ")" if "(" in name else ""
-        raise ConfigurationError(f"{name}={seconds!r}{close}: give seconds above 0, or None for no deadline")
 
 
 def _raise_exceeded(request: Request, context: Context, moment: float, error: TimeoutError) -> NoReturn:

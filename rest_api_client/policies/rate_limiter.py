@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
+from rest_api_client.checks import check_above_zero, check_at_least, check_whole
 from rest_api_client.context import Context
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.models import Request, Response
@@ -60,16 +61,13 @@ class RateLimit:
         window, bucket = self.calls is not None, self.rate is not None
         if window == bucket or (self.period is None) == window or (self.burst is not None and window):
             raise ConfigurationError(f"{self!r}: give calls= and period= (any window), or rate= and burst= (a bucket)")
-        for name in ("calls", "burst"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, int) and value >= 1):
-                raise ConfigurationError(f"RateLimit({name}={value!r}): give a whole number, 1 or more")
-        for name in ("period", "rate"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ConfigurationError(f"RateLimit({name}={value!r}): give a number above 0")
-        if self.max_wait is not None and not self.max_wait >= 0:
-            raise ConfigurationError(f"RateLimit(max_wait={self.max_wait!r}): give seconds, 0 or more, or None")
+        if self.calls is not None:
+            check_whole("RateLimit", 1, calls=self.calls)
+            check_above_zero("RateLimit", period=self.period)
+        else:
+            check_above_zero("RateLimit", unit="a number", rate=self.rate)
+            check_whole("RateLimit", 1, off="a second's worth", burst=self.burst)
+        check_at_least("RateLimit", 0, off="as long as the deadline allows", max_wait=self.max_wait)
         check_key("RateLimit", self.key)
 
     def fresh(self) -> PureState[QuotaCommand]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NoReturn
 
 from rest_api_client.attempts import close
+from rest_api_client.checks import check_whole
 from rest_api_client.events import CredentialsWithheld, Redirected
 from rest_api_client.exceptions import ConfigurationError, RedirectError, TooManyRedirects
 from rest_api_client.http.bodies import EMPTY
@@ -60,8 +61,7 @@ class Redirects:
     stage = Stage.REDIRECT
 
     def __post_init__(self) -> None:
-        if not isinstance(self.max_redirects, int) or self.max_redirects < 0:
-            raise ConfigurationError(f"max_redirects={self.max_redirects!r}: give a whole number, 0 or more")
+        check_whole("Redirects", 0, max_redirects=self.max_redirects)
 
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
         """Send the request, and follow where its answers point."""

@@ -26,6 +26,7 @@ from dataclasses import InitVar, dataclass, field, replace
 from typing import Final
 
 from rest_api_client.attempts import close
+from rest_api_client.checks import check_at_least, check_whole
 from rest_api_client.context import Context
 from rest_api_client.events import RetryDecided
 from rest_api_client.exceptions import APIError, ConfigurationError, DeadlineExceeded, HookError, RefusedError
@@ -82,9 +83,8 @@ class RetryConfig:
     stage = Stage.RETRY
 
     def __post_init__(self, max_retries: int | None) -> None:
-        for name, value, least in (("max_attempts", self.max_attempts, 1), ("max_retries", max_retries, 0)):
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-                raise ConfigurationError(f"RetryConfig({name}={value!r}): give a whole number, {least} or more")
+        check_whole("RetryConfig", 1, off=f"{DEFAULT_ATTEMPTS}", max_attempts=self.max_attempts)
+        check_whole("RetryConfig", 0, off="what max_attempts says", max_retries=max_retries)
         if self.max_attempts is not None and max_retries is not None and self.max_attempts != max_retries + 1:
             raise ConfigurationError(
                 f"RetryConfig(max_attempts={self.max_attempts}, max_retries={max_retries}) contradict each other: "
@@ -96,8 +96,7 @@ class RetryConfig:
             raise ConfigurationError(
                 f"RetryConfig(strategy={self.strategy!r}): give a RetryStrategy, an object, not a class"
             )
-        if not 0 <= self.max_retry_after < math.inf:
-            raise ConfigurationError(f"RetryConfig(max_retry_after={self.max_retry_after!r}): give seconds, 0 or more")
+        check_at_least("RetryConfig", 0, max_retry_after=self.max_retry_after)
 
     def bind(self, runtime: Runtime) -> RetryConfig:
         """This policy with a budget of its own, unless it was given one or has none."""

@@ -25,8 +25,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from rest_api_client.checks import check_at_least
 from rest_api_client.context import Context
-from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.headers import Headers
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Kind
@@ -222,8 +222,7 @@ class ServerPacing:
     stage = Stage.RATE_LIMIT
 
     def __post_init__(self) -> None:
-        if self.max_wait is not None and not self.max_wait >= 0:
-            raise ConfigurationError(f"ServerPacing(max_wait={self.max_wait!r}): give seconds, 0 or more, or None")
+        check_at_least("ServerPacing", 0, off="as long as the deadline allows", max_wait=self.max_wait)
         check_key("ServerPacing", self.key)
 
     def bind(self, runtime: Runtime) -> ServerPacing:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.checks import check_whole
 from rest_api_client.forks import in_child
 
 CommandT = TypeVar("CommandT")
@@ -68,8 +68,7 @@ class MemoryState(Generic[CommandT]):
     def __init__(
         self, fresh: Callable[[], PureState[CommandT]], now: Callable[[], float], max_keys: int = 10_000
     ) -> None:
-        if max_keys < 1:
-            raise ConfigurationError(f"MemoryState(max_keys={max_keys!r}): give 1 or more")
+        check_whole("MemoryState", 1, max_keys=max_keys)
         self._fresh = fresh
         self._now = now
         self._max_keys = max_keys
