@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 
-from rest_api_client.utils import closest
+from rest_api_client.utils import unknown
 
 GROUP = "rest_api_client.commands"
 
@@ -27,8 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name, *rest = arguments
     if name not in commands:
-        hint = closest(name, commands)
-        return _fail(f"no command {name!r}" + (f"; did you mean {hint!r}?" if hint else "") + f"\n\n{_usage(commands)}")
+        return _fail(f"{unknown('command', name, commands)}\n\n{_usage(commands)}")
     return _run(commands[name], rest)
 
 

@@ -32,7 +32,7 @@ from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.policies.server_pacing import ServerPacing
 from rest_api_client.transport import Timeouts, Transport
 from rest_api_client.typing import CookieTypes, HeaderTypes, ParamTypes
-from rest_api_client.utils import closest
+from rest_api_client.utils import unknown
 
 if TYPE_CHECKING:
     import httpx
@@ -282,9 +282,8 @@ def refuse_unknown(given: Mapping[str, Any], known: frozenset[str], what: str) -
     """Raise for an option name that is not known, with the nearest that is."""
     for name in given:
         if name not in known:
-            hint = _SYNONYMS.get(name) or closest(name, known)
-            did = f"; did you mean {hint!r}?" if hint in known else f"; known: {', '.join(sorted(known))}"
-            raise ConfigurationError(f"unknown {what} {name!r}{did}")
+            synonym = _SYNONYMS.get(name)
+            raise ConfigurationError(unknown(what, name, known, synonym if synonym in known else None))
 
 
 def _refuse_contradictions(nested: Mapping[str, Any], options: Mapping[str, Any]) -> None:
@@ -336,8 +335,7 @@ def _change_rate_limit(before: RateLimit | None, options: dict[str, Any]) -> Rat
 
 def _read_variable(option: str, name: str, value: str) -> Any:
     if option not in _FROM_ENV:
-        hint = closest(option, _FROM_ENV)
-        raise ConfigurationError(f"{name} names no option{f'; did you mean {hint.upper()!r}?' if hint else ''}")
+        raise ConfigurationError(f"{name}: {unknown('option', option.upper(), [known.upper() for known in _FROM_ENV])}")
     if value.lower() == "none":
         return None
     try:

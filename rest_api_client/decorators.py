@@ -45,7 +45,7 @@ from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.runtimes.asynchronous import AsyncRuntime
 from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.telemetry import LOGGER
-from rest_api_client.utils import closest
+from rest_api_client.utils import unknown
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -324,7 +324,5 @@ def _built(kind: Callable[..., T], options: dict[str, Any]) -> T:
     known = {*(field.name for field in fields(cast("Any", kind)) if field.init), "max_retries"}
     for name in options:
         if name not in known:
-            near = closest(name, known)
-            hint = f"did you mean {near!r}?" if near else f"known are {', '.join(sorted(known))}"
-            raise ConfigurationError(f"{getattr(kind, '__name__', kind)} has no option {name!r}: {hint}")
+            raise ConfigurationError(f"{getattr(kind, '__name__', kind)}: {unknown('option', name, known)}")
     return kind(**options)

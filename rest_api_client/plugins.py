@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.serializers import JSON_SERIALIZER, Serializer, msgspec_serializer, orjson_serializer
-from rest_api_client.utils import closest
+from rest_api_client.utils import unknown
 
 Kind: TypeAlias = Literal["policy", "auth", "serializer"]
 Make: TypeAlias = Callable[[], Any]
@@ -50,10 +50,8 @@ def find(kind: Kind, name: str) -> Any:
     """
     make = _REGISTERED.get((kind, name)) or _installed(kind, name)
     if make is None:
-        known = available(kind)
-        hint = closest(name, known)
-        did = f"did you mean {hint!r}? If not" if hint else f"known: {', '.join(known) or 'none'}"
-        raise ConfigurationError(f"no {kind} named {name!r}; {did}: register it, or install the package that brings it")
+        hint = unknown(kind, name, available(kind))
+        raise ConfigurationError(f"{hint} (register it, or install the package that brings it)")
     return make()
 
 

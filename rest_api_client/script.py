@@ -23,6 +23,7 @@ from typing import Any, ClassVar, TypeAlias, cast
 
 from rest_api_client.checks import check_above_zero, check_at_least
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.utils import unknown
 
 VERSION = 1
 _LINE = re.compile(r"[^\r\n\u0100-\U0010ffff]*")
@@ -243,10 +244,11 @@ def _dump(step: Step) -> dict[str, Any]:
 
 def _load(place: int, data: object) -> Step:
     entry = dict(cast("Mapping[str, Any]", data)) if isinstance(data, Mapping) else {}
-    kind = _STEPS.get(str(entry.pop("step", None)))
+    kind = _STEPS.get(named := str(entry.pop("step", None)))
     if kind is None:
+        hint = unknown("step", named, _STEPS)
         raise ConfigurationError(
-            f"step {place}: {reprlib.repr(data)} is not a step of script version {VERSION}; known: {', '.join(_STEPS)}"
+            f"step {place}: {reprlib.repr(data)} is not a step of script version {VERSION}: {hint}"
         )
     try:
         return cast(

@@ -26,6 +26,7 @@ __all__ = [
     "parse_retry_after",
     "redact_headers",
     "redact_url",
+    "unknown",
 ]
 
 _SECONDS = re.compile(r"([0-9]+)(\.[0-9]*)?")
@@ -63,3 +64,19 @@ def closest(name: str, candidates: Iterable[str]) -> str | None:
     # The comparison is quadratic in the length of a name: nobody mistypes one that long.
     near = get_close_matches(name.lower(), known, n=1) if len(name) <= _LONGEST_NAME else []
     return known[near[0]] if near else None
+
+
+def unknown(what: str, name: str, known: Iterable[str], meant: str | None = None) -> str:
+    """What an error says of a name that is not known: the name that was probably meant, or else all that are.
+
+    Args:
+        what: what the name should have named.
+        name: as it was given; only its beginning is shown where it is long.
+        known: the names there are.
+        meant: which of them it is another word for, where the caller knows.
+    """
+    names = sorted(known)
+    hint = meant or closest(name, names)
+    shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+    said = f"did you mean {hint!r}?" if hint else f"known: {', '.join(names) or 'none'}"
+    return f"unknown {what} {shown!r}; {said}"

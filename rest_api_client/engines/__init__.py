@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 from typing import Any, Literal, cast
 
@@ -10,6 +9,7 @@ from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.exceptions import CapabilityError, ConfigurationError
 from rest_api_client.transport import Capability, Transport
+from rest_api_client.utils import unknown
 
 ENGINES = ("httpx", "httpx2", "pyreqwest")
 """The names of the engines that come with this library."""
@@ -40,9 +40,8 @@ def open_engine(engine: Any, *, face: Face, options: ConnectionOptions, clock: C
 
 def _named(name: str, face: Face, options: ConnectionOptions, clock: Clock) -> Transport:
     if name not in ENGINES:
-        close = difflib.get_close_matches(name, ENGINES, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ConfigurationError(f"engine={name!r}: give {', '.join(map(repr, ENGINES))} or a transport{hint}")
+        given = ", ".join(map(repr, ENGINES))
+        raise ConfigurationError(f"{unknown('engine', name, ENGINES)} (give {given} or a transport)")
     if name == "pyreqwest":
         return _pyreqwest(face, options, clock)
     module = import_module(f"{__name__}.httpx")

@@ -188,7 +188,7 @@ def test_the_real_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) ->
     ("variable", "value", "hint"),
     [
         ("REST_API_CLIENT_MAX_RETRIEZ", "5", "MAX_RETRIES"),
-        ("REST_API_CLIENT_QQQQ", "5", "no option"),
+        ("REST_API_CLIENT_QQQQ", "5", "unknown option 'QQQQ'; known: "),
         ("REST_API_CLIENT_MAX_RETRIES", "five", "cannot be read"),
         ("REST_API_CLIENT_HTTP2", "maybe", "true or false"),
     ],

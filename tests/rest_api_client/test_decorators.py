@@ -509,8 +509,8 @@ def test_callable_objects_and_partials_of_async_functions_are_async(world: AnyWo
     ("make", "message"),
     [
         (lambda: retry(max_attemps=3), "did you mean 'max_attempts'"),
-        (lambda: rate_limit(qqq=1), "known are"),
-        (lambda: circuit_breaker(lines=1), "has no option 'lines'"),
+        (lambda: rate_limit(qqq=1), "RateLimit: unknown option 'qqq'; known: burst, calls"),
+        (lambda: circuit_breaker(lines=1), "CircuitBreaker: unknown option 'lines'"),
         (lambda: retry(max_attempts=0), "max_attempts=0"),
         (lambda: deadline(0), r"deadline\(seconds=0\)"),
         (lambda: rate_limit(), "give calls= and period="),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rest_api_client import utils
-from rest_api_client.utils import closest, format_http_date, parse_retry_after
+from rest_api_client.utils import closest, format_http_date, parse_retry_after, unknown
 
 NOW = 784111777.0
 AHEAD = "Sun, 06 Nov 1994 08:50:37 GMT"
@@ -100,6 +100,21 @@ def test_long_retry_after(unit: str) -> None:
 def test_closest(name: str, meant: str | None) -> None:
     """A mistyped name gets the one it resembles, in that one's own spelling; nothing near gets none."""
     assert closest(name, ["base_url", "timeout", "Deadline"]) == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "meant", "said"),
+    [
+        ("tiemout", {"timeout", "deadline"}, None, "unknown option 'tiemout'; did you mean 'timeout'?"),
+        ("qqq", {"timeout", "deadline"}, None, "unknown option 'qqq'; known: deadline, timeout"),
+        ("retries", {"max_retries"}, "max_retries", "unknown option 'retries'; did you mean 'max_retries'?"),
+        ("qqq", [], None, "unknown option 'qqq'; known: none"),
+        ("q" * 1000, ["timeout"], None, f"unknown option '{'q' * 80}...'; known: timeout"),
+    ],
+)
+def test_an_unknown_name_is_answered(name: str, known: list[str], meant: str | None, said: str) -> None:
+    """With the name that was meant, or with all there are."""
+    assert unknown("option", name, known, meant) == said
 
 
 def test_everything_is_here() -> None:
