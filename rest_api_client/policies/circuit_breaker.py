@@ -110,7 +110,7 @@ class FailureWindow:
 
 
 class Breaker:
-    """One key's breaker: pure, told the time. A change of state is the `reason` of the decision that brought it."""
+    """One key's breaker: pure, told the time. A change of state is told by the decision that brought it."""
 
     def __init__(self, options: CircuitBreaker) -> None:
         self.options = options
@@ -125,7 +125,7 @@ class Breaker:
         """Carry out a command at `now`."""
         before = self.state
         verdict = self._enter(now) if isinstance(command, Enter) else self._report(command, now)
-        return verdict if before is self.state else replace(verdict, reason=f"{before} > {self.state}")
+        return verdict if before is self.state else replace(verdict, change=(before, self.state))
 
     def _enter(self, now: float) -> Decision:
         if self.state is Circuit.OPEN:
@@ -234,8 +234,8 @@ class CircuitBreaker:
     async def _ask(self, key: str, command: BreakerCommand, request: Request, context: Context) -> Decision:
         assert self.state is not None, "bind() first: a pipeline does"
         decision = await self.state.apply(key, command)
-        before, changed, after = decision.reason.partition(" > ")
-        if changed:
+        if decision.change is not None:
+            before, after = decision.change
             context.tell(CircuitChanged, request, key=key, before=before, after=after)
         return decision
 

@@ -29,12 +29,14 @@ class Decision:
         wait: seconds until asking again can succeed, where known.
         reason: a fixed word or two.
         token: names what was granted, for giving it back.
+        change: the state before and after, where this command moved what has states.
     """
 
     verdict: Literal["allow", "wait", "refuse"]
     wait: float = 0.0
     reason: str = ""
     token: int = 0
+    change: tuple[str, str] | None = None
 
 
 ALLOW = Decision("allow")

@@ -455,6 +455,19 @@ def test_an_impossible_breaker_is_refused(options: dict[str, Any]) -> None:
         CircuitBreaker(**options)
 
 
+def test_the_decision_that_moves_a_breaker_says_so() -> None:
+    """From where to where; every other decision says nothing, a refusal only why."""
+    breaker = Breaker(CircuitBreaker(min_calls=1, open_for=5))
+    admitted = breaker.apply(Enter(), 0.0)
+    assert (admitted.verdict, admitted.change) == ("allow", None)
+    assert breaker.apply(Report(admitted.token, True), 0.0).change == (Circuit.CLOSED, Circuit.OPEN)
+    refused = breaker.apply(Enter(), 1.0)
+    assert (refused.verdict, refused.wait, refused.reason, refused.change) == ("refuse", 4.0, Circuit.OPEN, None)
+    probe = breaker.apply(Enter(), 5.0)
+    assert (probe.verdict, probe.reason, probe.change) == ("allow", "", (Circuit.OPEN, Circuit.HALF_OPEN))
+    assert breaker.apply(Report(probe.token, False), 5.0).change == (Circuit.HALF_OPEN, Circuit.CLOSED)
+
+
 def test_an_unbound_breaker_is_a_value() -> None:
     """It compares and pickles."""
     breaker = CircuitBreaker(open_for=7)
