@@ -21,7 +21,7 @@ demo: $(READY) ## the main job: a mock server that misbehaves, a client that cop
 
 test: $(READY) ## the whole test suite, with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --numprocesses 2 --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=100
 
