@@ -98,7 +98,7 @@ class RequestBuilder:
 
     def _locate(self, url: str, values: Mapping[str, Scalar] | None) -> tuple[str, URL, Userinfo | None]:
         if not isinstance(url, str):
-            raise ConfigurationError(f"url={url!r}: give a str, got {type(url).__name__}")
+            raise ConfigurationError(f"url= is no text: give a str, got {type(url).__name__}")
         text = fill_template(url, values or {}) if values is not None or _PLACEHOLDER.search(url) else url
         target, userinfo = split_userinfo(join(self._base_url, text))
         template = _ORIGIN.sub("", url.partition("?")[0].partition("#")[0])

@@ -55,6 +55,11 @@ def check_share(owner: str, /, *, zero: bool, hint: str = "", **options: object)
     _check(owner, options, lambda value: _lies(value, 0, 1) and (zero or value != 0), give, "", hint)
 
 
+def check_flag(owner: str, /, **options: object) -> None:
+    """Refuse what is neither True nor False: "false" would count as True, and switch on what it was to switch off."""
+    _check(owner, options, lambda value: isinstance(value, bool), "True or False", "", "")
+
+
 def _lies(value: object, least: float, most: float = _LARGEST) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
 

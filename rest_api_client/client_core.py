@@ -6,31 +6,32 @@ refuses to suspend. Nothing here knows which of the two it serves, but for the e
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from random import Random, SystemRandom  # noqa: TID251  the one place where a client's source of chance is made
 from typing import Any, Literal, TypeAlias, Unpack, cast
 
 from rest_api_client.auth.schemes import Authentication, BasicAuth, as_auth
 from rest_api_client.building import RequestBuilder
+from rest_api_client.checks import check_flag, check_whole
 from rest_api_client.clock import SYSTEM
-from rest_api_client.config import APIConfig, ClientOptions, Engine, MiddlewareTypes, as_timeouts, refuse_unknown
+from rest_api_client.config import APIConfig, ClientOptions, Engine, as_timeouts, refuse_unknown
 from rest_api_client.context import Call, CallOptions, Context
 from rest_api_client.engines import open_engine
 from rest_api_client.exceptions import APIError, CapabilityError, ClosedError, ConfigurationError
-from rest_api_client.hooks import attempt_hooks, checked, overridden, send, settle
+from rest_api_client.hooks import attempt_hooks, checked, overridden, settle
 from rest_api_client.http.cookies import CookieJar
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.urls import Userinfo
+from rest_api_client.middleware import as_middleware
 from rest_api_client.models import Request, Response
 from rest_api_client.options import OPTION_NAMES, RequestOptions
-from rest_api_client.pipeline import Middleware, Pipeline, Policy
+from rest_api_client.pipeline import Pipeline, Policy
 from rest_api_client.plugins import as_serializer, available, find
 from rest_api_client.policies.cookies import Cookies
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.reading import Decode, Read
-from rest_api_client.runtime import Runtime, run_sync
+from rest_api_client.runtime import Runtime
 from rest_api_client.telemetry import Telemetry
 from rest_api_client.transport import Capability, Transport
 from rest_api_client.typing import UNSET, ParamTypes
@@ -111,7 +112,7 @@ class ClientCore:
             Decode(limits=config.limits),
         ]
         added = [cast("Policy", find("policy", p)) if isinstance(p, str) else p for p in config.policies]
-        taken = {policy.stage for policy in added}
+        taken = {getattr(policy, "stage", None) for policy in added}
         functions = [as_middleware(function, self.which) for function in config.middleware]
         return [*(p for p in stages if p is not None and p.stage not in taken), *added, *functions]
 
@@ -187,6 +188,7 @@ class ClientCore:
 
     def _call_options(self, options: RequestOptions, userinfo: Userinfo | None, *, stream: bool) -> CallOptions:
         changes: dict[str, Any] = {name: options[name] for name in _PER_CALL if name in options}  # type: ignore[literal-required]
+        _check_values(options)
         if "timeout" in options:
             changes["timeouts"] = as_timeouts(options["timeout"])
         if userinfo is not None and "auth" not in options:
@@ -219,6 +221,21 @@ class ClientCore:
             if self.owns_transport:
                 await self.transport.aclose()
                 await self.runtime.aclose()
+
+
+_FLAGS = ("retry_unsafe", "follow_redirects", "raise_for_status", "attempt_headers")
+
+
+def _check_values(options: RequestOptions) -> None:
+    """Refuse what only the middle of a call would stumble over, or what would count as True without being it."""
+    named = cast("Mapping[str, object]", options)
+    for name in _FLAGS:
+        if name in named:
+            check_flag("", **{name: named[name]})
+    if "max_retries" in named:
+        check_whole("", 0, max_retries=named["max_retries"])
+    if not callable(named.get("progress", print)):
+        raise ConfigurationError(f"progress={named['progress']!r} cannot be called: give a function of (sent, total)")
 
 
 _PER_CALL = frozenset(f.name for f in fields(CallOptions)) & OPTION_NAMES - {"auth"}
@@ -256,33 +273,3 @@ def _open(engine: Engine, which: Face, config: APIConfig, runtime: Runtime) -> T
         )
     bind = getattr(transport, "bind", None)
     return cast("Transport", bind(runtime)) if bind is not None else transport
-
-
-def as_middleware(given: MiddlewareTypes, which: Face) -> Middleware:
-    """A user's function as a stage: an async one for either client, a plain one for the sync client.
-
-    Raises:
-        ConfigurationError: a plain function in the async client, or something that cannot be called.
-    """
-    middleware = given if isinstance(given, Middleware) else Middleware(given)
-    if not callable(middleware.function):
-        raise ConfigurationError(f"middleware {middleware.function!r} cannot be called: give a function")
-    if _is_async(middleware.function):
-        return middleware
-    if which == "async":
-        raise ConfigurationError(f"middleware {middleware.function!r} must be `async def` in AsyncAPIClient")
-    return replace(middleware, function=_plain(middleware.function))
-
-
-def _is_async(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
-
-
-def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
-    async def middleware(request: Request, context: Context, proceed: Any) -> Response:
-        def go_on(request: Request, context: Context = context) -> Response:
-            return run_sync(send(proceed, request, context))
-
-        return checked(function(request, context, go_on), Response, getattr(function, "__name__", "middleware"))
-
-    return middleware

@@ -8,12 +8,12 @@ each one sets. Saying the same thing twice and differently is an error, never a 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack, cast
 
 from rest_api_client.auth.schemes import AuthTypes
-from rest_api_client.checks import check_above_zero, check_whole
+from rest_api_client.checks import check_above_zero, check_flag, check_whole
 from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.connection import Cert, ConnectionOptions, Resolver, Verify
 from rest_api_client.context import Random
@@ -21,9 +21,12 @@ from rest_api_client.events import Sink
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.body_limits import BodyLimits
 from rest_api_client.http.headers import Headers
+from rest_api_client.http.redaction import MASK, redact_url
 from rest_api_client.http.serializers import Serializer
+from rest_api_client.http.urls import encode_params
+from rest_api_client.middleware import MiddlewareTypes
 from rest_api_client.outcome import Classify, classify_http
-from rest_api_client.pipeline import Middleware, Policy
+from rest_api_client.pipeline import Policy
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.rate_limiter import RateLimit
@@ -38,7 +41,6 @@ if TYPE_CHECKING:
     import httpx
 
 Engine: TypeAlias = "str | Transport | httpx.BaseTransport | httpx.AsyncBaseTransport"
-MiddlewareTypes: TypeAlias = "Middleware | Callable[..., Any]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +105,10 @@ class APIConfig:
     classify: Classify = classify_http
     clock: Clock = SYSTEM
     random: Random | int | None = None
+
+    def __repr__(self) -> str:
+        shown = (f"{option.name}={_masked(getattr(self, option.name))!r}" for option in fields(self) if option.repr)
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "timeout", as_timeouts(self.timeout))
@@ -212,6 +218,15 @@ class Flat:
         return getattr(whole, self.option)
 
 
+def _masked(value: object) -> object:
+    """A setting as it may be shown: user names and passwords may stand in its URLs."""
+    if isinstance(value, str):
+        return redact_url(value)
+    if isinstance(value, list | tuple):
+        return type(value)(map(_masked, cast("Iterable[object]", value)))
+    return value
+
+
 def _boolean(text: str) -> bool:
     known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
     if text.lower() not in known:
@@ -245,6 +260,9 @@ FLAT: Mapping[str, Flat] = {
     "resolver": Flat("connection", "resolver", str),
 }
 """Every flat keyword and what it sets."""
+
+_SECRET_FLAT = frozenset(option.name for option in fields(ConnectionOptions) if not option.repr)
+"""Flat keywords whose values may hold a password."""
 
 _PLAIN_ENV: Mapping[str, Callable[[str], Any]] = {
     "base_url": str,
@@ -293,8 +311,12 @@ def _refuse_contradictions(nested: Mapping[str, Any], options: Mapping[str, Any]
         whole = nested[flat.nested]
         if whole is None or flat.of(whole) != options[name]:
             raise ConfigurationError(
-                f"{name}={options[name]!r} contradicts {flat.nested}={whole!r}: give one of the two"
+                f"{name}={_shown(name, options[name])} contradicts {flat.nested}={whole!r}: give one of the two"
             )
+
+
+def _shown(name: str, value: object) -> str:
+    return MASK if name in _SECRET_FLAT else repr(value)
 
 
 def _with_flat(config: APIConfig, flat: Mapping[str, Any]) -> APIConfig:
@@ -376,4 +398,18 @@ def _check_types(config: APIConfig) -> None:
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise ConfigurationError(f"{name}: give a list, got {type(value).__name__}")
     if config.base_url is not None and not isinstance(cast("object", config.base_url), str):
-        raise ConfigurationError(f"base_url={config.base_url!r}: give a str such as 'https://api.example.com/v1'")
+        given = type(config.base_url).__name__  # it may hold a password: not shown
+        raise ConfigurationError(f"base_url is of type {given}: give a str such as 'https://api.example.com/v1'")
+    check_flag("", raise_for_status=config.raise_for_status, attempt_headers=config.attempt_headers)
+    _check_callables(config)
+    if config.cookies is not None and not isinstance(cast("object", config.cookies), Mapping):
+        raise ConfigurationError(f"cookies of type {type(config.cookies).__name__}: give a dict of names and values")
+    if config.random is not None and not isinstance(cast("object", config.random), Random | int):
+        raise ConfigurationError(f"random={config.random!r}: give a random.Random, a whole number as seed, or None")
+    encode_params(config.params or {})
+
+
+def _check_callables(config: APIConfig) -> None:
+    for name, value in (("classify", config.classify), *(("events", sink) for sink in config.events)):
+        if not callable(value):
+            raise ConfigurationError(f"{name}: {value!r} cannot be called; give a function")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from rest_api_client.checks import check_at_least, check_whole
+from rest_api_client.checks import check_at_least, check_flag, check_whole
 from rest_api_client.exceptions import ConfigurationError
 
 Verify: TypeAlias = bool | str | Path | ssl.SSLContext
@@ -61,5 +61,22 @@ class ConnectionOptions:
             max_connections_per_host=self.max_connections_per_host,
         )
         check_at_least("ConnectionOptions", 0, keepalive_expiry=self.keepalive_expiry)
+        self._check_kinds()
         if self.uds is not None and self.proxy is not None:
             raise ConfigurationError("uds and proxy exclude each other: give one")
+
+    def _check_kinds(self) -> None:
+        check_flag("ConnectionOptions", http2=self.http2, trust_env=self.trust_env)
+        _check_kind("verify", self.verify, (bool, str, Path, ssl.SSLContext))
+        for name, kinds in (("uds", (str,)), ("cert", (str, Path, tuple)), ("proxy", (str, Mapping))):
+            value = getattr(self, name)
+            if value is not None:
+                _check_kind(name, value, kinds)
+        if self.resolver is not None and not callable(self.resolver):
+            raise ConfigurationError(f"resolver={self.resolver!r} cannot be called: give a function of host and port")
+
+
+def _check_kind(name: str, value: object, kinds: tuple[type, ...]) -> None:
+    if not isinstance(value, kinds):  # it may hold a password: not shown
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise ConfigurationError(f"{name} is of type {type(value).__name__}: give {wanted}")

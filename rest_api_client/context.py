@@ -12,7 +12,7 @@ from random import Random as Random  # noqa: TID251  the type alone, for all who
 from typing import TYPE_CHECKING, Any
 
 from rest_api_client.events import Event, Sink
-from rest_api_client.exceptions import DeadlineExceeded
+from rest_api_client.exceptions import DeadlineExceeded, HookError
 from rest_api_client.models import Attempt, Request, Response
 from rest_api_client.outcome import Classify, Outcome, classify_http
 from rest_api_client.transport import Exchange, Timeouts
@@ -156,8 +156,15 @@ class Context:
         await self.runtime.sleep(seconds)
 
     def classify(self, request: Request, result: Response | BaseException) -> Outcome:
-        """What an attempt's end means."""
-        return self.call.classify(request, result)
+        """What an attempt's end means.
+
+        Raises:
+            HookError: the client's own `classify=` gave something else.
+        """
+        outcome = self.call.classify(request, result)
+        if not isinstance(outcome, Outcome):
+            raise HookError(f"classify must return an Outcome, got {type(outcome).__name__}", request=request)
+        return outcome
 
     def resend(self, request: Request) -> None:
         """Have the attempt level send this request next, once the present answer was given back.

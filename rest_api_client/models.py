@@ -28,7 +28,7 @@ from rest_api_client.http.content_types import charset, media_type
 from rest_api_client.http.headers import Headers, HeaderTypes
 from rest_api_client.http.links import Link, parse_link_header
 from rest_api_client.http.problems import Problem, one_line
-from rest_api_client.http.redaction import redact_url
+from rest_api_client.http.redaction import body_start, redact_url
 from rest_api_client.http.serializers import JSON_SERIALIZER, Serializer, convert
 from rest_api_client.http.urls import URL, Origin
 from rest_api_client.utils import parse_retry_after
@@ -266,7 +266,8 @@ class Response:
             return self.serializer.loads(self.content)
         except (ValueError, RecursionError) as error:
             raise DecodeError(
-                f"{self._label}: the body is no JSON ({one_line(str(error))}); it starts with {self.content[:80]!r}",
+                f"{self._label}: the body is no JSON ({one_line(str(error))}); "
+                f"it starts with {body_start(self.content)}",
                 request=self.request,
                 response=self,
             ) from error

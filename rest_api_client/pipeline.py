@@ -14,12 +14,12 @@ policy with a fresh state; a pipeline binds each policy once, when it is made. W
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import IntEnum
 from inspect import isawaitable
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from rest_api_client.attempts import AttemptLevel, Terminal
 from rest_api_client.exceptions import ConfigurationError, HookError
@@ -80,42 +80,6 @@ class Stateful(Protocol):
     def bind(self, runtime: Runtime) -> Policy:
         """The same policy with a fresh state, or itself where the state was given (`state=`)."""
         ...
-
-
-AsyncMiddleware: TypeAlias = Callable[[Request, "Context", Proceed], Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class Middleware:
-    """A user's function as a stage: once per "call" below telemetry, or for each "attempt" above authentication."""
-
-    function: AsyncMiddleware
-    scope: Literal["call", "attempt"] = "call"
-
-    def __post_init__(self) -> None:
-        if self.scope not in {"call", "attempt"}:
-            raise ConfigurationError(f"Middleware(scope={self.scope!r}): give 'call' or 'attempt'")
-
-    @property
-    def stage(self) -> Stage:
-        """Where it stands."""
-        return Stage.CALL_MIDDLEWARE if self.scope == "call" else Stage.ATTEMPT_MIDDLEWARE
-
-    async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
-        """Call the function.
-
-        Raises:
-            HookError: it gave back something that is no response.
-        """
-        response = self.function(request, context, proceed)
-        answer = await response if isawaitable(response) else response
-        if not isinstance(answer, Response):
-            name = getattr(self.function, "__name__", repr(self.function))
-            raise HookError(
-                f"middleware {name} must return the Response of `await proceed(request, context)`, "
-                f"got {type(answer).__name__}: is a `return` or an `await` missing?"
-            )
-        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +151,8 @@ def _refuse_doubles(policies: Sequence[Policy]) -> None:
 def _chain(policies: Sequence[Policy], end: Proceed) -> Proceed:
     handler = end
     for policy in reversed(policies):
-        handler = _link(policy, handler)
+        ours = type(policy).__module__.startswith("rest_api_client.")
+        handler = _link(policy, handler) if ours else _guarded(policy, handler)
     return handler
 
 
@@ -196,6 +161,31 @@ def _link(policy: Policy, proceed: Proceed) -> Proceed:
         return policy(request, context, proceed)
 
     return handle
+
+
+def _guarded(policy: Policy, proceed: Proceed) -> Proceed:
+    """A user's own policy, whose answer is looked at before ours rely on it."""
+
+    async def handle(request: Request, context: Context) -> Response:
+        return await answered(f"policy {type(policy).__name__}", policy(request, context, proceed), request)
+
+    return handle
+
+
+async def answered(what: str, answer: object, request: Request) -> Response:
+    """What a function of the user's gave back, awaited where it must be.
+
+    Raises:
+        HookError: it is no response.
+    """
+    response = await answer if isawaitable(answer) else answer
+    if not isinstance(response, Response):
+        raise HookError(
+            f"{what} must return the Response that proceed(request, context) gives, "
+            f"got {type(response).__name__}: is a `return` or an `await` missing?",
+            request=request,
+        )
+    return response
 
 
 def _default(option: Field[Any]) -> Any:

@@ -22,6 +22,7 @@ from rest_api_client.auth.httpx import HttpxAuth, HttpxFlows
 from rest_api_client.events import CredentialsWithheld, report
 from rest_api_client.exceptions import APIError, ClosedError, ConfigurationError, HookError
 from rest_api_client.http.headers import Headers
+from rest_api_client.http.redaction import learn_secret_name
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.credentials import without_parameter
@@ -129,6 +130,7 @@ class ApiKeyAuth(Auth):
         if not checked_text("ApiKeyAuth: the key", self.key):
             raise ConfigurationError("ApiKeyAuth: the key is empty: is the variable it comes from set?")
         Headers({self._header: self.key if self.query is None else ""})
+        learn_secret_name(self.query or self._header)
 
     @property
     def _header(self) -> str:

@@ -108,10 +108,14 @@ _DEEPEST = 32
 
 def _dumps(value: Any, serializer: Serializer) -> bytes:
     try:
-        return serializer.dumps(value)
+        written = serializer.dumps(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         path = _faulty(value, serializer, "$", _DEEPEST)
         raise ConfigurationError(f"json: {path} cannot be written: {error}") from error
+    if not isinstance(written, bytes):
+        kind = type(written).__name__
+        raise ConfigurationError(f"{type(serializer).__name__}.dumps must return bytes, got {kind}: encode it there")
+    return written
 
 
 def _faulty(value: Any, serializer: Serializer, path: str, levels: int) -> str:

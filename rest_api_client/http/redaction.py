@@ -3,8 +3,9 @@
 Everything that reaches a log, a repr or an exception's text goes through here. The rule is by name. A name is compared
 in lower case without `-`, `_` and `.`, so that `X-API-Key`, `api_key` and `apiKey` are one. It is secret when it stands
 in the closed list below, ends in "token", or contains one of a few words; names of page and sync tokens are not, since
-they steer pagination and are what one looks for in a log. Values are never looked at: a secret under an innocent name
-(`?q=hunter2`) stays visible.
+they steer pagination and are what one looks for in a log. Names under which authentication sends a key are secret too,
+from the moment it is told them. Values are never looked at: a secret under an innocent name (`?q=hunter2`)
+stays visible.
 
 In a URL the user name and password go too, and in its fragment the same names as in its query: OAuth's implicit flow
 puts tokens there. `AWSAccessKeyId`, `Signature`, `sig` and `X-Goog-Signature` are the names OpenTelemetry's HTTP
@@ -39,6 +40,8 @@ _SCHEMES = frozenset({
     "ntlm", "oauth", "privatetoken", "scram-sha-1", "scram-sha-256", "token", "vapid",
 })
 # fmt: on
+_SHOWN = 80
+_JSON_STARTS = (b"{", b"[", b'"')
 _URL_HEADERS = frozenset({"location", "content-location", "referer", "origin"})
 
 _PUNCTUATION = str.maketrans("", "", "-_. ")
@@ -51,10 +54,18 @@ _PAIR = re.compile(r"([?&;#])([^=&;#?]*)=")
 _TARGET = re.compile(r"<([^>]*)")
 
 
+_LEARNT: set[str] = set()
+
+
+def learn_secret_name(name: str) -> None:
+    """Have a header field or query parameter masked in this process, since a user's key travels under that name."""
+    _LEARNT.add(name.lower().translate(_PUNCTUATION))
+
+
 def is_secret_name(name: str) -> bool:
     """Whether a header field, query parameter, form field or JSON member of this name holds a secret."""
     plain = name.lower().translate(_PUNCTUATION)
-    if plain in _SECRET_NAMES or any(word in plain for word in _SECRET_WORDS):
+    if plain in _SECRET_NAMES or plain in _LEARNT or any(word in plain for word in _SECRET_WORDS):
         return True
     return plain.endswith("token") and plain not in _INNOCENT_TOKENS
 
@@ -74,6 +85,14 @@ def redact_url(url: str) -> str:
             while done < len(url) and url[done] not in "&#":
                 done += 1
     return "".join(kept) + url[done:]
+
+
+def body_start(body: bytes) -> str:
+    """How a body that should have been JSON begins, for a message. Of what looks like JSON only the first byte: there
+    the parser's own words say where it breaks off, and behind that byte may stand a token that a server was giving out.
+    """
+    start = body.lstrip(b" \t\r\n")[:_SHOWN]
+    return f"{start[:1]!r} and has {len(body)} bytes" if start[:1] in _JSON_STARTS else repr(start)
 
 
 def redact_headers(items: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

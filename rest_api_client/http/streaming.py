@@ -19,6 +19,7 @@ from typing import Any
 
 from rest_api_client.exceptions import DecodeError, ResponseTooLarge
 from rest_api_client.http.charsets import TextDecoder
+from rest_api_client.http.redaction import body_start
 
 MAX_LINE = 16 * 1024 * 1024
 """Characters that a line or an event may have, unless the caller says otherwise: room for a base64 image in one."""
@@ -193,7 +194,7 @@ class ValueParser:
         try:
             yield self._loads(line)
         except (ValueError, RecursionError) as error:
-            raise DecodeError(f"line {self._number} is no JSON ({error}); it starts with {line[:80]!r}") from error
+            raise DecodeError(f"line {self._number} is no JSON ({error}); it starts with {body_start(line)}") from error
 
 
 def _loads(line: bytes) -> Any:

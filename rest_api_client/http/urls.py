@@ -90,6 +90,10 @@ class URL:
         added = encode_params(params) if params else ""
         if not added:
             return self
+        if len(self.target) + len(added) > LONGEST_TARGET:
+            raise ConfigurationError(
+                f"the query would make the URL longer than {LONGEST_TARGET} characters: send the parameters in a body"
+            )
         return replace(
             self, target=f"{self.target}{'&' if self.query else '?' if '?' not in self.target else ''}{added}"
         )
@@ -114,6 +118,9 @@ class URL:
     def __repr__(self) -> str:
         return f"URL({redact_url(str(self))!r})"
 
+
+LONGEST_TARGET = 60_000
+"""Characters. Engines refuse URLs from 65,534 on, each with words of its own; many servers do from 8,000."""
 
 _HOST = re.compile(r"[A-Za-z0-9._~-]+|[0-9a-f.]*:[0-9a-f:.]*(?:%25[A-Za-z0-9._~-]+)?")
 _AUTHORITY = re.compile(r"[^/?#]*//([^/?#]*)")

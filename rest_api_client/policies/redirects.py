@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NoReturn
 
 from rest_api_client.attempts import close
-from rest_api_client.checks import check_whole
+from rest_api_client.checks import check_flag, check_whole
 from rest_api_client.events import CredentialsWithheld, Redirected
 from rest_api_client.exceptions import ConfigurationError, RedirectError, TooManyRedirects
 from rest_api_client.http.bodies import EMPTY
@@ -62,6 +62,7 @@ class Redirects:
 
     def __post_init__(self) -> None:
         check_whole("Redirects", 0, max_redirects=self.max_redirects)
+        check_flag("Redirects", follow=self.follow)
 
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
         """Send the request, and follow where its answers point."""

@@ -21,12 +21,11 @@ chance, so that not everybody comes back at once, and is never undercut. A faile
 
 from __future__ import annotations
 
-import math
 from dataclasses import InitVar, dataclass, field, replace
 from typing import Final
 
 from rest_api_client.attempts import close
-from rest_api_client.checks import check_at_least, check_whole
+from rest_api_client.checks import check_at_least, check_flag, check_whole
 from rest_api_client.context import Context
 from rest_api_client.events import RetryDecided
 from rest_api_client.exceptions import APIError, ConfigurationError, DeadlineExceeded, HookError, RefusedError
@@ -56,6 +55,8 @@ SPREAD: Final = 0.1
 
 
 DEFAULT_ATTEMPTS: Final = 3
+LONGEST_DELAY: Final = 1_000_000.0
+"""Seconds, eleven days: what a strategy asks beyond that is a mistake, and no system waits so long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,7 @@ class RetryConfig:
                 f"RetryConfig(strategy={self.strategy!r}): give a RetryStrategy, an object, not a class"
             )
         check_at_least("RetryConfig", 0, max_retry_after=self.max_retry_after)
+        check_flag("RetryConfig", retry_unsafe=self.retry_unsafe, respect_retry_after=self.respect_retry_after)
 
     def bind(self, runtime: Runtime) -> RetryConfig:
         """This policy with a budget of its own, unless it was given one or has none."""
@@ -187,9 +189,12 @@ class RetryConfig:
                 random=context.random,
             )
         )
-        if isinstance(step, Retry) and not 0 <= step.delay < math.inf:
+        name = type(self.strategy).__name__
+        if not isinstance(step, Retry | Stop):
+            raise HookError(f"{name} decided {type(step).__name__}: give Retry(delay) or Stop()", request=request)
+        if isinstance(step, Retry) and not (isinstance(step.delay, int | float) and 0 <= step.delay <= LONGEST_DELAY):
             raise HookError(
-                f"{type(self.strategy).__name__} gave a delay of {step.delay!r}: seconds, 0 or more", request=request
+                f"{name} gave a delay of {step.delay!r}: seconds, 0 to {LONGEST_DELAY:.0f}", request=request
             )
         return step
 

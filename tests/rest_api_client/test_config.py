@@ -130,6 +130,22 @@ def test_two_ways_that_agree_are_fine() -> None:
         {"keepalive_expiry": -1},
         {"headers": {"x": "a\r\nb: c"}},
         {"uds": "/tmp/s", "proxy": "http://p.test"},
+        {"raise_for_status": "false"},
+        {"attempt_headers": 1},
+        {"follow_redirects": "false"},
+        {"retry_unsafe": "false"},
+        {"http2": "no"},
+        {"trust_env": 0},
+        {"verify": 0},
+        {"uds": 5},
+        {"cert": 5},
+        {"proxy": 5},
+        {"resolver": 5},
+        {"cookies": 5},
+        {"params": 5},
+        {"random": []},
+        {"classify": 5},
+        {"events": [5]},
     ],
 )
 def test_a_bad_value_is_refused_when_the_client_is_made(options: dict[str, Any]) -> None:
@@ -210,6 +226,26 @@ def test_a_config_shows_no_secret() -> None:
         cert="/hunter2.pem",
     )
     assert "hunter2" not in repr(config)
+    at_home = APIConfig(base_url="https://ada:hunter2@api.test", allow_origins=["https://ada:hunter2@b.test"])
+    assert "hunter2" not in repr(at_home)
+    assert "api.test" in repr(at_home)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"base_url": b"https://ada:hunter2@api.test"},
+        {"proxy": "http://ada:hunter2@p.test", "connection": ConnectionOptions()},
+        {"proxy": ["http://ada:hunter2@p.test"]},
+        {"cert": ("a.pem", "b.pem", "hunter2"), "connection": ConnectionOptions()},
+        {"cookies": [("sid", "hunter2")]},
+    ],
+)
+def test_a_refused_setting_shows_no_secret(options: dict[str, Any]) -> None:
+    """The error about an option that may hold a password names it and keeps its value."""
+    with pytest.raises(ConfigurationError) as refused:
+        APIConfig.build(**options)
+    assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize(("elsewhere", "here"), [("transport", "engine"), ("allow_redirects", "follow_redirects")])
