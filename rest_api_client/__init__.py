@@ -60,10 +60,11 @@ from rest_api_client.http.body_limits import BodyLimits
 from rest_api_client.http.cookies import CookieJar
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.streaming import ServerSentEvent
+from rest_api_client.middleware import Middleware
 from rest_api_client.models import Attempt, Problem, Request, Response
 from rest_api_client.options import RequestOptions
 from rest_api_client.outcome import Kind, Outcome
-from rest_api_client.pipeline import Middleware, Pipeline, Policy, Stage
+from rest_api_client.pipeline import Pipeline, Policy, Stage
 from rest_api_client.plugins import register
 from rest_api_client.policies.backoff import (
     ExponentialBackoff,

@@ -23,9 +23,10 @@ from rest_api_client.exceptions import (
     ReadTimeout,
 )
 from rest_api_client.http.bodies import OneShotBody
+from rest_api_client.middleware import Middleware
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Outcome
-from rest_api_client.pipeline import Middleware, Pipeline, Stage
+from rest_api_client.pipeline import Pipeline, Stage
 from rest_api_client.policies.reading import Read
 from rest_api_client.runtime import Aborted
 from rest_api_client.script import Chunk, Head, Refuse, Reset, Script, Stall

@@ -30,8 +30,9 @@ from rest_api_client.exceptions import (
     ServerError,
 )
 from rest_api_client.http.serializers import StandardJSON
+from rest_api_client.middleware import Middleware
 from rest_api_client.models import Request, Response
-from rest_api_client.pipeline import Middleware, Stage
+from rest_api_client.pipeline import Stage
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.script import Chunk, Delay, End, Head, Reset, Script
@@ -374,7 +375,7 @@ def test_middleware_that_returns_nothing_is_named() -> None:
         proceed(request, context)
 
     client = APIClient(base_url="https://api.test", engine=played(respond(200)), middleware=[forgetful])
-    with client, pytest.raises(HookError, match="forgetful must return a Response"):
+    with client, pytest.raises(HookError, match="middleware forgetful must return the Response"):
         client.get("/")
 
 

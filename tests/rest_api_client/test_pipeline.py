@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from rest_api_client.context import Call, Context
 from rest_api_client.engines.scripted import ScriptedTransport, respond
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.middleware import Middleware
 from rest_api_client.models import Request, Response
-from rest_api_client.pipeline import Middleware, Pipeline, Stage, StageDescription
+from rest_api_client.pipeline import Pipeline, Stage, StageDescription
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.reading import Decode, Read

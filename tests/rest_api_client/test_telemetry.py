@@ -25,8 +25,9 @@ from rest_api_client.events import (
     RetryDecided,
 )
 from rest_api_client.exceptions import ConnectError
+from rest_api_client.middleware import Middleware
 from rest_api_client.models import Attempt, Request, Response
-from rest_api_client.pipeline import Middleware, Pipeline
+from rest_api_client.pipeline import Pipeline
 from rest_api_client.policies.reading import Read
 from rest_api_client.runtime import Aborted
 from rest_api_client.runtimes.sync import SyncRuntime

@@ -16,8 +16,8 @@ from rest_api_client.context import CallOptions, Context
 from rest_api_client.engines.mount import TRANSLATION, as_httpx_transport
 from rest_api_client.engines.scripted import ScriptedTransport, respond
 from rest_api_client.http.urls import Origin
+from rest_api_client.middleware import Middleware
 from rest_api_client.models import Request, Response
-from rest_api_client.pipeline import Middleware
 from rest_api_client.policies.backoff import ExponentialBackoff
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.reading import Decode, Read
