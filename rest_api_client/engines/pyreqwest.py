@@ -199,7 +199,7 @@ class AsyncPyreqwestEngine(_Engine):
             permit.give_back()
             raise
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         exchange.phase = "wait"
         try:
             await asyncio.shield(task)
@@ -207,6 +207,11 @@ class AsyncPyreqwestEngine(_Engine):
             call.abandon()
             raise
         return call.response(AsyncBody(call))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # a cancelled caller asks no more, and asyncio would print what nobody asked for
 
     async def aclose(self) -> None:
         """Close every connection; calls under way end with ClosedError."""

@@ -564,6 +564,37 @@ def test_the_permit_comes_back_when_the_call_has_really_ended() -> None:
     asyncio.run(main())
 
 
+def test_closing_after_a_cancel_leaves_no_error_that_nobody_asked_for() -> None:
+    """What became of a cancelled call is nobody's any more, and asyncio has nothing to print about it."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        printed: list[dict[str, Any]] = []
+        loop.set_exception_handler(lambda _, context: printed.append(context))
+        engine = AsyncPyreqwestEngine(ConnectionOptions(trust_env=False))
+        arrived, go = asyncio.Event(), threading.Event()
+
+        def play(peer: Peer) -> None:
+            peer.request()
+            loop.call_soon_threadsafe(arrived.set)
+            go.wait(10)
+
+        with Server(play) as server:
+            task = asyncio.create_task(engine.send(asked(server.url), exchange()))
+            await arrived.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await engine.aclose()
+            go.set()
+        del task
+        gc.collect()
+        await asyncio.sleep(0)
+        assert not printed
+
+    asyncio.run(main())
+
+
 def test_a_cancelled_upload_stops() -> None:
     """When its call is cancelled an upload gives no further chunk, so that the call ends."""
 
