@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from rest_api_client.checks import check_mapping
 from rest_api_client.context import Random
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.bodies import EMPTY, Body, ProgressBody
@@ -77,6 +78,8 @@ class RequestBuilder:
         Raises:
             ConfigurationError: anything in the options that cannot be sent.
         """
+        for name in ("path_params", "cookies"):
+            check_mapping(name, options.get(name))
         template, target, userinfo = self._locate(url, options.get("path_params"))
         home = self.home or frozenset({target.origin})
         withheld: tuple[str, ...] = ()

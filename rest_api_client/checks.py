@@ -60,6 +60,12 @@ def check_flag(owner: str, /, **options: object) -> None:
     _check(owner, options, lambda value: isinstance(value, bool), "True or False", "", "")
 
 
+def check_mapping(name: str, value: object) -> None:
+    """Refuse what is neither None nor a dict or the like. The message shows no value: it may hold a secret."""
+    if value is not None and not isinstance(value, Mapping):
+        raise ConfigurationError(f"{name} of type {type(value).__name__}: give a dict of names and values")
+
+
 def _lies(value: object, least: float, most: float = _LARGEST) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
 

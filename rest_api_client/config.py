@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack, cast
 
 from rest_api_client.auth.schemes import AuthTypes
-from rest_api_client.checks import check_above_zero, check_flag, check_whole
+from rest_api_client.checks import check_above_zero, check_flag, check_mapping, check_whole
 from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.connection import Cert, ConnectionOptions, Resolver, Verify
 from rest_api_client.context import Random
@@ -124,6 +124,10 @@ class APIConfig:
         Raises:
             ConfigurationError: an unknown name (with a suggestion), a bad value, or two options that contradict.
         """
+        if config is not None and not isinstance(cast("object", config), APIConfig):
+            raise ConfigurationError(
+                f"config of type {type(config).__name__}: give an APIConfig, or a base URL as a str"
+            )
         given: dict[str, Any] = {**options}
         refuse_unknown(given, option_names(), "option")
         nested = {name: value for name, value in given.items() if name not in FLAT}
@@ -402,8 +406,7 @@ def _check_types(config: APIConfig) -> None:
         raise ConfigurationError(f"base_url is of type {given}: give a str such as 'https://api.example.com/v1'")
     check_flag("", raise_for_status=config.raise_for_status, attempt_headers=config.attempt_headers)
     _check_callables(config)
-    if config.cookies is not None and not isinstance(cast("object", config.cookies), Mapping):
-        raise ConfigurationError(f"cookies of type {type(config.cookies).__name__}: give a dict of names and values")
+    check_mapping("cookies", config.cookies)
     if config.random is not None and not isinstance(cast("object", config.random), Random | int):
         raise ConfigurationError(f"random={config.random!r}: give a random.Random, a whole number as seed, or None")
     encode_params(config.params or {})

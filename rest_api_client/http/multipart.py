@@ -96,7 +96,7 @@ def file_parts(files: FilesTypes) -> Iterator[Part]:
         ConfigurationError: a file that cannot be read, is open as text, or is given in no known form.
     """
     pairs = cast("Iterable[object]", files.items() if isinstance(files, Mapping) else files)
-    for pair in pairs:
+    for pair in pairs if isinstance(pairs, Iterable) else (pairs,):
         if not isinstance(pair, tuple | list) or len(cast("Sequence[object]", pair)) != 2:
             raise ConfigurationError(f"files={type(files).__name__}: give a dict, or a list of (name, file) pairs")
         name, given = cast("tuple[object, FileTypes]", tuple(cast("Sequence[object]", pair)))

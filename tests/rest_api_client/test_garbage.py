@@ -110,6 +110,13 @@ def test_a_serializer_must_write_bytes() -> None:
         api.post("/", json={})
 
 
+@pytest.mark.parametrize("files", [5, object(), [5]])
+def test_files_of_no_known_form_are_refused(files: Any) -> None:
+    """A number where a dict belongs."""
+    with client(200) as api, pytest.raises(ConfigurationError, match="files="):
+        api.post("/", files=files)
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -121,12 +128,21 @@ def test_a_serializer_must_write_bytes() -> None:
         {"raise_for_status": "no"},
         {"attempt_headers": None},
         {"progress": 5},
+        {"cookies": [("a", "b")]},
+        {"path_params": [("a", "b")]},
     ],
 )
 def test_a_call_refuses_values_of_a_wrong_kind(options: Any) -> None:
     """They would count as something nobody said, or fail in the middle of the call."""
     with client(503, 200) as api, pytest.raises(ConfigurationError, match=next(iter(options))):
         api.post("/", content=b"x", **options)
+
+
+def test_a_config_is_a_config() -> None:
+    """What stands in its place is named by its type."""
+    wrong: Any = {"base_url": "https://api.test"}
+    with pytest.raises(ConfigurationError, match="config of type dict"):
+        APIClient(wrong)
 
 
 def test_a_query_that_no_engine_would_take_is_refused() -> None:
