@@ -864,6 +864,7 @@ def test_cookies_of_the_client_belong_to_its_base_url(world: Any_World) -> None:
             await client.get("/")
             await client.get("/", cookies={"c": "3"})
             await client.get("https://other.test/")
+            assert (client.cookies.get("a"), client.cookies.get("b")) == ("1", "2")
         with pytest.raises(ConfigurationError, match="base_url"):
             APIClient(cookies={"a": "1"}, engine=played())
 
