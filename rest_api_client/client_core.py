@@ -16,6 +16,7 @@ from rest_api_client.building import RequestBuilder
 from rest_api_client.checks import check_flag, check_whole
 from rest_api_client.clock import SYSTEM
 from rest_api_client.config import APIConfig, ClientOptions, Engine, as_timeouts, refuse_unknown
+from rest_api_client.connection import ConnectionOptions
 from rest_api_client.context import Call, CallOptions, Context
 from rest_api_client.engines import open_engine
 from rest_api_client.exceptions import APIError, CapabilityError, ClosedError, ConfigurationError
@@ -265,6 +266,11 @@ def _random(config: APIConfig) -> Random:
 
 
 def _open(engine: Engine, which: Face, config: APIConfig, runtime: Runtime) -> Transport:
+    if not isinstance(engine, str) and config.connection != ConnectionOptions():
+        raise ConfigurationError(
+            f"engine={engine!r} was made with its own connections, so connection options (verify=, proxy=, "
+            "max_connections= ...) would do nothing: give them to the transport itself"
+        )
     transport = open_engine(engine, face=which, options=config.connection, clock=config.clock)
     if isinstance(engine, str) and config.clock is not SYSTEM and Capability.VIRTUAL_TIME not in transport.capabilities:
         raise CapabilityError(

@@ -401,6 +401,8 @@ def _check_types(config: APIConfig) -> None:
         value = getattr(config, name)
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise ConfigurationError(f"{name}: give a list, got {type(value).__name__}")
+    if not all(callable(getattr(config.clock, name, None)) for name in ("monotonic", "time", "sleep")):
+        raise ConfigurationError(f"clock={config.clock!r}: give SYSTEM or a VirtualClock()")
     if config.base_url is not None and not isinstance(cast("object", config.base_url), str):
         given = type(config.base_url).__name__  # it may hold a password: not shown
         raise ConfigurationError(f"base_url is of type {given}: give a str such as 'https://api.example.com/v1'")

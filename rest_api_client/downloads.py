@@ -27,7 +27,10 @@ def check_target(path: str | PathLike[str]) -> Path:
     Raises:
         ConfigurationError: the folder is not there, or something stands at the path that is no ordinary file.
     """
-    target = Path(path)
+    try:
+        target = Path(path)
+    except TypeError as error:
+        raise ConfigurationError(f"path={path!r}: give a str or a Path") from error
     try:
         there = _mode(target)
         folder = _mode(target.parent)

@@ -158,13 +158,13 @@ async def resolve(host: str, port: int, line: Line, patience: Patience, resolver
     """
     with suppress(OSError, UnicodeError):
         return _numeric(host, port)
-    outcome: list[list[Found] | Exception] = []
+    outcome: list[list[Found] | BaseException] = []
     event = line.runtime.event()
 
     def work() -> None:
         try:
             outcome.append(_look_up(host, port, resolver))
-        except Exception as error:
+        except BaseException as error:  # whatever ends this thread, somebody waits for it
             outcome.append(error)
         event.set()
 
@@ -174,7 +174,7 @@ async def resolve(host: str, port: int, line: Line, patience: Patience, resolver
         await line.runtime.wait(event, patience.left())
     line.hold(None)
     found = outcome[0]
-    if isinstance(found, Exception):
+    if isinstance(found, BaseException):
         raise _caused(NameResolutionError(f"the name {host!r} cannot be resolved: {reason(found)}"), found) from found
     if not found:
         raise NameResolutionError(f"the name {host!r} has no address")

@@ -1021,3 +1021,23 @@ def test_authentication_can_be_a_plugin(monkeypatch: pytest.MonkeyPatch) -> None
     with APIClient(base_url="https://api.test", engine=engine, auth="company", serializer=StandardJSON()) as client:
         client.get("/")
     assert engine.requests[0].request.headers["authorization"] == "Bearer t-9"
+
+
+def test_connection_options_beside_a_transport_are_refused() -> None:
+    """A transport brings its own connections: what would do nothing is an error."""
+    for kind in (APIClient, AsyncAPIClient):
+        with pytest.raises(ConfigurationError, match="transport itself"):
+            kind(engine=played(), verify=False)
+
+
+def test_a_download_needs_a_path(world: Any_World) -> None:
+    """None in the place of a path is refused before anything is sent."""
+    engine = played()
+
+    async def body() -> None:
+        async with any_client(world, engine=engine) as client:
+            with pytest.raises(ConfigurationError, match="path"):
+                await client.download("/f", None)
+
+    world.run(body)
+    assert engine.requests == []

@@ -121,6 +121,7 @@ def test_two_ways_that_agree_are_fine() -> None:
         {"max_retries": -1},
         {"max_retries": "many"},
         {"max_retries": True},
+        {"clock": 5},
         {"base_url": 7},
         {"retry": 5},
         {"limits": None},
