@@ -57,3 +57,10 @@ def test_the_links_and_commands_of_a_page_lead_somewhere(page: Path) -> None:
 def test_the_table_of_engines_is_what_the_engines_say() -> None:
     """docs/engines.md shows the capabilities that `python -m tests.engine_table` prints."""
     assert table() in (ROOT / "docs" / "engines.md").read_text()
+
+
+def test_every_trap_of_the_page_is_named_by_a_test() -> None:
+    """A trap in docs/traps.md that no test names is a promise nobody keeps."""
+    named = {n for file in (ROOT / "tests").rglob("test_*.py") for n in re.findall(r"\bT\d+\b", file.read_text())}
+    listed = re.findall(r"^\| (T\d+) \|", (ROOT / "docs" / "traps.md").read_text(), re.MULTILINE)
+    assert [trap for trap in listed if trap not in named] == []

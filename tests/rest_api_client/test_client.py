@@ -175,7 +175,7 @@ def test_two_bodies_or_an_unknown_option_are_refused_before_anything_is_sent(wor
 
 
 def test_path_params_are_encoded_and_counted_under_their_template(world: Any_World) -> None:
-    """Values fill the template, one segment each; the endpoint of events is the template."""
+    """T24: values fill the template, one segment each; events and metrics count under the template, not under ids."""
     engine, metrics = ScriptedTransport(respond(200)), MetricsCollector()
 
     async def body() -> None:
@@ -298,7 +298,7 @@ def test_retry_after_comes_with_the_error(world: Any_World) -> None:
 
 
 def test_attempt_headers_name_call_and_attempt(world: Any_World) -> None:
-    """With `attempt_headers` each request says which call it belongs to and which attempt it is."""
+    """T10: with `attempt_headers` each request says which call and attempt it is; nested retries can be seen."""
     engine = played(respond(503), respond(200), respond(200))
 
     async def body() -> None:
@@ -1024,7 +1024,7 @@ def test_authentication_can_be_a_plugin(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_connection_options_beside_a_transport_are_refused() -> None:
-    """A transport brings its own connections: what would do nothing is an error."""
+    """T9: a transport brings its own connections; settings that it would silently drop are an error."""
     for kind in (APIClient, AsyncAPIClient):
         with pytest.raises(ConfigurationError, match="transport itself"):
             kind(engine=played(), verify=False)

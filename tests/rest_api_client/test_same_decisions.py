@@ -96,7 +96,7 @@ def trace(name: str, scripts: list[Script], calls: list[tuple[str, bool, float |
 @settings(max_examples=150, deadline=None)
 @given(st.lists(SCRIPTS, min_size=1, max_size=6), CALLS)
 def test_three_runtimes_one_trace(scripts: list[Script], calls: list[tuple[str, bool, float | None]]) -> None:
-    """Whatever a server does, the three runtimes send, wait, decide and report the same at the same moments."""
+    """T27: whatever a server does, the three runtimes send, wait, decide and report the same at the same moments."""
     sync, *others = (trace(name, scripts, calls) for name in WORLDS)
     for other in others:
         assert other == sync

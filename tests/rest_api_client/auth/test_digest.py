@@ -214,7 +214,7 @@ def test_a_fresh_nonce_may_go_stale_once(world: World[Any]) -> None:
 
 
 def test_wrong_credentials_are_not_tried_twice(world: World[Any]) -> None:
-    """A 401 to a fresh nonce is the answer (trap 16)."""
+    """A 401 to a fresh nonce is the answer (T16)."""
     sent = served(world, [refusal("n1"), refusal("n2")], 1, DigestAuth("u", "wrong"))
     assert [each.get("nonce") for each in sent] == [None, "n1"]
 

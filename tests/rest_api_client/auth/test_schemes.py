@@ -196,8 +196,8 @@ def test_a_second_round_trip_is_an_attempt_of_its_own(world: World[Any]) -> None
     assert auth.closed == 1
 
 
-def test_trap_16_a_401_never_loops(world: World[Any]) -> None:
-    """A flow that answers every 401 is stopped after a few round trips, and closed."""
+def test_a_401_never_loops(world: World[Any]) -> None:
+    """T16: a flow that answers every 401 is stopped after a few round trips, and closed."""
     auth = Twice()
     chain = Chain(world.runtime, [Authentication(auth=auth)], respond(401))
     with pytest.raises(HookError, match="looping"):
@@ -216,7 +216,7 @@ def test_a_flow_is_closed_when_the_resend_fails(world: World[Any]) -> None:
 
 
 def test_a_body_that_is_used_up_is_not_sent_again(world: World[Any]) -> None:
-    """Trap 2: a flow that wants a one-shot body once more gets an error that says what to give instead."""
+    """T2: a flow that wants a one-shot body once more gets an error that says what to give instead."""
     auth = Twice()
     chain = Chain(world.runtime, [Authentication(auth=auth)], respond(401, content="no"))
     with pytest.raises(ClosedError, match="can be read only once") as caught:

@@ -193,7 +193,7 @@ def test_a_circle_is_seen_before_the_limit() -> None:
 
 
 def test_a_one_shot_body_is_not_sent_again() -> None:
-    """Trap 2: a 307 for a body that is used up is an error with the answer in it; made GET by a 303 it is none."""
+    """T2: a 307 for a body that is used up is an error with the answer in it; made GET by a 303 it is none."""
     asked = at_home(method="POST", body=OneShotBody(iter([b"x"])))
     with pytest.raises(RedirectError, match="read only once"):
         Followed(asked, to("/next", 307))
