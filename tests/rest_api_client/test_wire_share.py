@@ -49,7 +49,8 @@ def test_32_threads_share_a_client(engine: str) -> None:
         while (request := connection.read()) is not None:
             connection.answer(200, request.target.encode())
 
-    with Server(handle) as server, APIClient(engine=engine, base_url=server.url, max_connections=8) as client:
+    options: dict[str, Any] = {"max_connections": 8, "keepalive_expiry": 600}  # on a slow day a line may rest for long
+    with Server(handle) as server, APIClient(engine=engine, base_url=server.url, **options) as client:
 
         def work(number: int) -> None:
             for n in range(CALLS):
