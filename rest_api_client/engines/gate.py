@@ -16,7 +16,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from rest_api_client.connection import ConnectionOptions
-from rest_api_client.engines.line import Line
+from rest_api_client.engines.passage import Passage
 from rest_api_client.exceptions import PoolTimeout
 from rest_api_client.http.urls import Origin
 from rest_api_client.runtime import Event
@@ -73,7 +73,7 @@ class Gate:
         """How many stand in line."""
         return len(self._queue)
 
-    async def enter(self, origin: Origin, line: Line) -> Permit:
+    async def enter(self, origin: Origin, passage: Passage) -> Permit:
         """Wait for a permit.
 
         Raises:
@@ -81,27 +81,27 @@ class Gate:
             DeadlineExceeded: nor before the deadline.
             ReadError: the exchange was aborted.
         """
-        patience = line.patience(line.exchange.timeouts.pool, PoolTimeout)
+        patience = passage.patience(passage.exchange.timeouts.pool, PoolTimeout)
         patience.left()
-        waiter = self._knock(origin, line)
+        waiter = self._knock(origin, passage)
         if waiter is not None:
             try:
-                line.hold(waiter.event.set)
+                passage.hold(waiter.event.set)
                 while not waiter.admitted:
-                    await line.runtime.wait(waiter.event, patience.left())
-                line.hold(None)
+                    await passage.runtime.wait(waiter.event, patience.left())
+                passage.hold(None)
             except BaseException:
                 self._give_up(waiter)
                 raise
         return Permit(self, origin)
 
-    def _knock(self, origin: Origin, line: Line) -> _Waiter | None:
+    def _knock(self, origin: Origin, passage: Passage) -> _Waiter | None:
         """Go in, or get in line."""
         with self._lock:
             if self._has_room(origin):
                 self._admit(origin)
                 return None
-            waiter = _Waiter(origin, line.runtime.event())
+            waiter = _Waiter(origin, passage.runtime.event())
             self._queue.append(waiter)
             return waiter
 

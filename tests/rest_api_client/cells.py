@@ -142,5 +142,5 @@ def engine_of(client: Any) -> Any:
 
 def under_way(client: Any) -> int:
     """How many permits the engine's gate has given out."""
-    inside: int = engine_of(client)._gate.inside
+    inside: int = engine_of(client).gate.inside
     return inside

@@ -57,8 +57,8 @@ def test_32_threads_share_a_client(engine: str) -> None:
                 assert client.get(f"/{number}/{n}").text == f"/{number}/{n}"
 
         assert at_once(THREADS, work) == []
-        assert engine_of(client)._gate.inside == 0
-        assert engine_of(client)._gate.waiting == 0
+        assert engine_of(client).gate.inside == 0
+        assert engine_of(client).gate.waiting == 0
         assert len(server.requests) == THREADS * CALLS
         assert server.accepted <= 8 or engine == "pyreqwest"
 
@@ -95,7 +95,7 @@ def test_a_client_serves_three_loops_one_after_the_other(engine: str) -> None:
         client = AsyncAPIClient(engine=engine, base_url=server.url, max_connections=4)
         for _ in range(3):
             assert asyncio.run(gets(client, 20)()) == ["ok"] * 20
-            assert engine_of(client)._gate.inside == 0
+            assert engine_of(client).gate.inside == 0
         asyncio.run(client.aclose())
 
 
@@ -110,7 +110,7 @@ def test_a_client_serves_two_loops_at_once(engine: str) -> None:
                 assert await gets(client, 10)() == ["ok"] * 10
 
         assert at_once(2, lambda number: asyncio.run(many())) == []
-        assert engine_of(client)._gate.inside == 0
+        assert engine_of(client).gate.inside == 0
         asyncio.run(client.aclose())
     assert len(server.requests) == 200
 
@@ -131,7 +131,7 @@ def test_a_client_serves_asyncio_and_trio_at_once_or_refuses_trio(engine: str) -
                 assert asyncio.run(gets(client, 10)()) == ["ok"] * 10
 
         failures = at_once(2, lambda number: (in_trio, in_asyncio)[number]())
-        assert engine_of(client)._gate.inside == 0
+        assert engine_of(client).gate.inside == 0
         asyncio.run(client.aclose())
     if serves:
         assert failures == []

@@ -60,8 +60,8 @@ class Rig:
 
 def assert_clean(engine: Any) -> None:
     """No permit, waiter or lane is left over."""
-    assert engine._gate.inside == 0
-    assert engine._gate.waiting == 0
+    assert engine.gate.inside == 0
+    assert engine.gate.waiting == 0
     assert not engine._busy
 
 

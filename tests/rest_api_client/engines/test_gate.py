@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rest_api_client.engines.gate import Gate, Permit
-from rest_api_client.engines.line import Line
+from rest_api_client.engines.passage import Passage
 from rest_api_client.exceptions import PoolTimeout
 from rest_api_client.http.urls import Origin
 from rest_api_client.runtime import run_sync
@@ -24,8 +24,8 @@ from tests.rest_api_client.engines.rigs import exchange
 A, B = Origin("http", "a.test", 80), Origin("http", "b.test", 80)
 
 
-def line(runtime: Any, **timeouts: Any) -> Line:
-    return Line(exchange(**timeouts), runtime)
+def passage(runtime: Any, **timeouts: Any) -> Passage:
+    return Passage(exchange(**timeouts), runtime)
 
 
 @pytest.mark.parametrize("library", ["asyncio", "trio"])
@@ -34,10 +34,10 @@ def test_it_lets_in_in_the_order_of_arrival(library: str) -> None:
 
     async def body() -> None:
         runtime, gate, order = AsyncRuntime(), Gate(total=1), []
-        first = await gate.enter(A, line(runtime))
+        first = await gate.enter(A, passage(runtime))
 
         async def enter(number: int) -> None:
-            permit = await gate.enter(A, line(runtime))
+            permit = await gate.enter(A, passage(runtime))
             order.append(number)
             permit.give_back()
             permit.give_back()
@@ -59,12 +59,12 @@ def test_who_waits_for_its_own_origin_stands_in_nobody_elses_way() -> None:
 
     async def body() -> None:
         runtime, gate = AsyncRuntime(), Gate(total=3, per_origin=1)
-        first = await gate.enter(A, line(runtime))
+        first = await gate.enter(A, passage(runtime))
         async with anyio.create_task_group() as group:
-            group.start_soon(gate.enter, A, line(runtime))
+            group.start_soon(gate.enter, A, passage(runtime))
             await anyio.sleep(0.01)
             assert gate.waiting == 1
-            other = await gate.enter(B, line(runtime, pool=0.1))
+            other = await gate.enter(B, passage(runtime, pool=0.1))
             other.give_back()
             assert gate.waiting == 1
             first.give_back()
@@ -76,9 +76,9 @@ def test_who_waits_for_its_own_origin_stands_in_nobody_elses_way() -> None:
 def test_a_waiter_whose_loop_is_gone_is_skipped() -> None:
     """Its permit goes to the next one in line, and its late end gives nothing back twice."""
     gate = Gate(total=1)
-    held = run_sync(gate.enter(A, line(SyncRuntime())))
+    held = run_sync(gate.enter(A, passage(SyncRuntime())))
     loop = asyncio.new_event_loop()
-    dead = loop.create_task(gate.enter(A, line(AsyncRuntime(), pool=None)))
+    dead = loop.create_task(gate.enter(A, passage(AsyncRuntime(), pool=None)))
     loop.run_until_complete(asyncio.sleep(0.01))
     loop.close()
     assert gate.waiting == 1
@@ -94,8 +94,8 @@ def test_one_who_gives_up_as_it_is_let_in_passes_the_permit_on() -> None:
 
     async def body() -> None:
         runtime, gate = AsyncRuntime(), Gate(total=1)
-        held = await gate.enter(A, line(runtime))
-        waiter = asyncio.ensure_future(gate.enter(A, line(runtime)))
+        held = await gate.enter(A, passage(runtime))
+        waiter = asyncio.ensure_future(gate.enter(A, passage(runtime)))
         await asyncio.sleep(0.01)
         held.give_back()
         waiter.cancel()
@@ -137,7 +137,7 @@ def test_the_limits_hold_and_nobody_waits_in_vain(
         for what, origin in steps:
             mine = [entry for entry in tasks if entry[0] == origin]
             if what == "enter":
-                tasks.append((origin, asyncio.ensure_future(gate.enter(origin, line(runtime)))))
+                tasks.append((origin, asyncio.ensure_future(gate.enter(origin, passage(runtime)))))
             elif mine:
                 done = [entry for entry in mine if entry[1].done()]
                 open_ = [entry for entry in mine if not entry[1].done()]
@@ -169,9 +169,9 @@ def test_the_limits_hold_and_nobody_waits_in_vain(
 def test_a_thread_waits_no_longer_than_it_may() -> None:
     """PoolTimeout after `pool` seconds, and the line is empty again."""
     gate = Gate(total=1)
-    held = run_sync(gate.enter(A, line(SyncRuntime())))
+    held = run_sync(gate.enter(A, passage(SyncRuntime())))
     with pytest.raises(PoolTimeout):
-        run_sync(gate.enter(A, line(SyncRuntime(), pool=0.02)))
+        run_sync(gate.enter(A, passage(SyncRuntime(), pool=0.02)))
     assert gate.waiting == 0
     held.give_back()
     assert gate.inside == 0

@@ -12,10 +12,10 @@ from rest_api_client.engines.proxies import Proxies, Proxy
 from rest_api_client.exceptions import ConfigurationError, ConnectTimeout, ProxyError, TLSError
 from rest_api_client.http.bodies import BytesBody
 from rest_api_client.http.urls import URL
+from tests.rest_api_client.engines.httpx.test_tls import Authority, authority
 from tests.rest_api_client.engines.proxy import http_proxy, refusing_proxy, socks_proxy
 from tests.rest_api_client.engines.raw import Peer, RawServer, dead_port
 from tests.rest_api_client.engines.rigs import Rig, exchange, fetch, read, request
-from tests.rest_api_client.engines.test_httpx_tls import Authority, authority
 
 __all__ = ["authority"]
 

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from rest_api_client.engines.network import Backend
+from rest_api_client.engines.httpx.network import Backend
+from rest_api_client.engines.httpx.wire import Wire
 from rest_api_client.engines.proxies import Proxy
-from rest_api_client.engines.wire import Wire
 from rest_api_client.http.urls import Origin
 
 MAX_STREAMS = 100

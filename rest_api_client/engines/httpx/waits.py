@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 import anyio  # noqa: TID251  the border to the loop: readiness of a socket is not the runtime's business
 
 from rest_api_client.engines.errors import aborted
-from rest_api_client.engines.line import Line
+from rest_api_client.engines.passage import Passage
 from rest_api_client.exceptions import DeadlineExceeded
 
 T = TypeVar("T")
@@ -100,27 +100,27 @@ class Ended(BaseException):
         self.error = error
 
 
-async def interruptible(line: Line, work: Awaitable[T]) -> T:
+async def interruptible(passage: Passage, work: Awaitable[T]) -> T:
     """Await work that may stand in line behind other exchanges; the deadline or an abort ends it wherever it stands.
 
     Raises:
         DeadlineExceeded: the deadline passed.
         ReadError: the exchange was aborted.
     """
-    left = math.inf if line.deadline is None else line.deadline - line.runtime.now()
+    left = math.inf if passage.deadline is None else passage.deadline - passage.runtime.now()
     try:
         with anyio.CancelScope(deadline=anyio.current_time() + left) as scope:
-            line.cancel_by(_soon(scope.cancel))
+            passage.cancel_by(_soon(scope.cancel))
             return await work
     except Ended as end:
         raise end.error from end.error.__cause__
     finally:
-        line.hold(None)
-        line.cancel_by(None)
+        passage.hold(None)
+        passage.cancel_by(None)
     raise (
-        aborted(line.exchange)
-        if line.exchange.aborted
-        else DeadlineExceeded(f"the deadline passed in phase {line.exchange.phase!r}")
+        aborted(passage.exchange)
+        if passage.exchange.aborted
+        else DeadlineExceeded(f"the deadline passed in phase {passage.exchange.phase!r}")
     )
 
 

@@ -8,34 +8,20 @@ from __future__ import annotations
 import importlib
 import ssl
 import weakref
-from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import anyio  # noqa: TID251  only anyio's scope ends httpcore's generators on both loops
 
 from rest_api_client.connection import ConnectionOptions
-from rest_api_client.engines.network import Backend, SyncBackend
+from rest_api_client.engines.httpx.content import AsyncContent, Content, SyncContent
+from rest_api_client.engines.httpx.lanes import Lane, LaneKey
+from rest_api_client.engines.httpx.network import Backend, SyncBackend
+from rest_api_client.engines.httpx.waits import Waits
 from rest_api_client.engines.proxies import Proxy
-from rest_api_client.engines.stock import Lane, LaneKey
-from rest_api_client.engines.waits import Waits
 from rest_api_client.exceptions import ConfigurationError
-from rest_api_client.http.bodies import Body, Chunks
+from rest_api_client.http.bodies import Body
 from rest_api_client.models import Request
-
-
-class Content(Protocol):
-    """A request's body as httpx takes it.
-
-    Attributes:
-        failure: what the user's own iterator raised.
-    """
-
-    failure: Exception | None
-
-    async def aclose(self) -> None:
-        """End the user's iterator, read or not."""
-        ...
 
 
 class Library(Protocol):
@@ -144,7 +130,7 @@ class SyncLibrary(_Common):
     def __init__(self, package: Any, core: Any) -> None:
         super().__init__(package, core)
         self._transport = _lane_class(package.HTTPTransport)
-        self._content = _content_class(_SyncContent, package.SyncByteStream)
+        self._content = _content_class(SyncContent, package.SyncByteStream)
 
     @staticmethod
     @lru_cache
@@ -158,7 +144,7 @@ class SyncLibrary(_Common):
         Raises:
             ConfigurationError: it needs an event loop.
         """
-        content: _SyncContent = self._content(body)
+        content: SyncContent = self._content(body)
         content.open()
         return content
 
@@ -206,7 +192,7 @@ class AsyncLibrary(_Common):
     def __init__(self, package: Any, core: Any) -> None:
         super().__init__(package, core)
         self._transport = _lane_class(package.AsyncHTTPTransport)
-        self._content = _content_class(_AsyncContent, package.AsyncByteStream)
+        self._content = _content_class(AsyncContent, package.AsyncByteStream)
 
     @staticmethod
     @lru_cache
@@ -216,7 +202,7 @@ class AsyncLibrary(_Common):
 
     def content(self, body: Body) -> Content:
         """The body, opened."""
-        content: _AsyncContent = self._content(body)
+        content: AsyncContent = self._content(body)
         content.open()
         return content
 
@@ -293,91 +279,6 @@ def _lane_class(parent: Any) -> Any:
 
 def _content_class(mixin: type, parent: Any) -> Any:
     return type(mixin.__name__, (mixin, parent), {})
-
-
-class _OpenBody:
-    """A body whose iterator is opened before anything is sent, and anew where httpcore sends it once more."""
-
-    def __init__(self, body: Body) -> None:
-        self._body = body
-        self._chunks: Chunks | None = None
-        self._fresh = False
-        self.failure: Exception | None = None
-
-    def open(self) -> Chunks:
-        self._chunks = self._body.open()
-        self._fresh = True
-        return self._chunks
-
-    def _take(self) -> Chunks:
-        chunks = self._chunks if self._fresh and self._chunks is not None else self.open()
-        self._fresh = False
-        return chunks
-
-    async def aclose(self) -> None:
-        """End the user's iterator."""
-        chunks = self._chunks
-        if isinstance(chunks, AsyncIterator):
-            close = getattr(chunks, "aclose", None)
-            if close is not None:
-                await close()
-        elif (close := getattr(chunks, "close", None)) is not None:
-            close()
-
-
-class _SyncContent(_OpenBody):
-    def open(self) -> Chunks:
-        chunks = super().open()
-        if isinstance(chunks, AsyncIterator):
-            raise ConfigurationError("a sync client cannot send an async iterator: give a plain one, bytes or a file")
-        return chunks
-
-    def __iter__(self) -> Iterator[bytes]:
-        chunks = self._take()
-        assert isinstance(chunks, Iterator)
-        return _Chunks(self, chunks)
-
-
-class _AsyncContent(_OpenBody):
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Chunks(self, self._take())
-
-
-class _Chunks:
-    """The body's chunks; what the user's iterator raises is remembered as theirs."""
-
-    def __init__(self, content: _OpenBody, chunks: Chunks) -> None:
-        self._content = content
-        self._chunks: Any = chunks
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        try:
-            return cast("bytes", next(self._chunks))
-        except StopIteration:
-            raise
-        except Exception as error:
-            self._content.failure = error
-            raise
-
-    async def __anext__(self) -> bytes:
-        if not isinstance(self._chunks, AsyncIterator):
-            try:
-                return self.__next__()
-            except StopIteration:
-                raise StopAsyncIteration from None
-        try:
-            return cast("bytes", await anext(self._chunks))
-        except StopAsyncIteration:
-            raise
-        except Exception as error:
-            self._content.failure = error
-            raise
 
 
 def _fields(request: Request) -> list[tuple[bytes, bytes]]:

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
-from rest_api_client.engines.line import Patience
-from rest_api_client.engines.waits import Waits, poll
+from rest_api_client.engines.httpx.waits import Waits, poll
+from rest_api_client.engines.passage import Patience
 
 T = TypeVar("T")
 
@@ -105,7 +105,8 @@ class Wire:
     def abandon(self) -> None:
         """Close this process's copy after a fork; a thread that held the lock does not exist here."""
         self.closed = True
-        self._sock.close()
+        with suppress(OSError):  # nothing may be raised in a forked child
+            self._sock.close()
 
 
 def _peer(sock: socket.socket) -> str | None:

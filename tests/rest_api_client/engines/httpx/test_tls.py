@@ -28,7 +28,7 @@ from rest_api_client.exceptions import (
 from rest_api_client.http.bodies import BytesBody
 from rest_api_client.http.urls import URL
 from rest_api_client.models import Request
-from tests.rest_api_client.engines.http2 import H2Peer, speak
+from tests.rest_api_client.engines.httpx.http2 import H2Peer, speak
 from tests.rest_api_client.engines.raw import OK, Peer, RawServer
 from tests.rest_api_client.engines.rigs import Rig, assert_clean, exchange, fetch, read, request
 

@@ -23,11 +23,9 @@ from pyreqwest import exceptions as theirs
 
 from rest_api_client.clock import SYSTEM
 from rest_api_client.connection import ConnectionOptions
-from rest_api_client.engines import pyreqwest as engine_module
-from rest_api_client.engines import uploads
-from rest_api_client.engines.pyreqwest import AsyncPyreqwestEngine, SyncPyreqwestEngine
-from rest_api_client.engines.pyreqwest_clients import MAX_CLIENTS, idle_limit
-from rest_api_client.engines.pyreqwest_errors import told
+from rest_api_client.engines.pyreqwest import AsyncPyreqwestEngine, SyncPyreqwestEngine, calls, uploads
+from rest_api_client.engines.pyreqwest.clients import MAX_CLIENTS, idle_limit
+from rest_api_client.engines.pyreqwest.errors import told
 from rest_api_client.exceptions import (
     APIError,
     CapabilityError,
@@ -54,8 +52,7 @@ from rest_api_client.models import Request, Response
 from rest_api_client.runtime import run_sync
 from rest_api_client.transport import Capability, Exchange, Timeouts
 from rest_api_client.virtual.clock import VirtualClock
-
-from .peers import Peer, Server, always
+from tests.rest_api_client.engines.peers import Peer, Server, always
 
 PLAIN = ConnectionOptions(trust_env=False)
 
@@ -667,7 +664,7 @@ def test_a_native_cancel_that_races_with_the_chunk_is_not_lost() -> None:
         return b"chunk"
 
     async def main() -> None:
-        task = asyncio.create_task(engine_module._heed(swallowing))
+        task = asyncio.create_task(calls.heed(swallowing))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -877,12 +874,14 @@ def run_script(text: str) -> subprocess.CompletedProcess[str]:
     """Run a program of its own, with a server in it."""
     head = """
         import os, sys, threading
-        from rest_api_client.engines.pyreqwest import *
+        from rest_api_client.engines.pyreqwest import SyncPyreqwestEngine
+        from rest_api_client.exceptions import ConfigurationError
+        from rest_api_client.runtime import run_sync
         from rest_api_client.http.bodies import OneShotBody
         from rest_api_client.transport import Timeouts
         from rest_api_client.http.urls import URL
         from tests.rest_api_client.engines.peers import Server, always
-        from tests.rest_api_client.engines.test_pyreqwest import asked, exchange, read, PLAIN
+        from tests.rest_api_client.engines.pyreqwest.test_engine import asked, exchange, read, PLAIN
         engine = SyncPyreqwestEngine(PLAIN)
     """
     script = textwrap.dedent(head) + textwrap.dedent(text)

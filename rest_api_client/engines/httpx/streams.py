@@ -10,9 +10,9 @@ import ssl
 from typing import Any
 
 from rest_api_client.engines.errors import aborted
-from rest_api_client.engines.line import current_line
-from rest_api_client.engines.waits import Ended
-from rest_api_client.engines.wire import TLS, Layer, Wire
+from rest_api_client.engines.httpx.waits import Ended
+from rest_api_client.engines.httpx.wire import TLS, Layer, Wire
+from rest_api_client.engines.passage import current_passage
 from rest_api_client.exceptions import APIError, ConnectError, ReadError, ReadTimeout, TLSError, WriteTimeout
 from rest_api_client.runtime import run_sync
 from rest_api_client.transport import Exchange
@@ -35,12 +35,12 @@ class Stream:
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Some bytes, or b"" at the end. `timeout` is ignored: the exchange knows better."""
-        line = current_line.get()
-        exchange = line.exchange
+        passage = current_passage.get()
+        exchange = passage.exchange
         if self._negotiating:
-            patience = line.connecting()
+            patience = passage.connecting()
         else:
-            patience = line.patience(exchange.timeouts.read, ReadTimeout)
+            patience = passage.patience(exchange.timeouts.read, ReadTimeout)
             if exchange.phase == "write":
                 exchange.phase = "wait"
         try:
@@ -65,14 +65,14 @@ class Stream:
         """All of the bytes, counted for the exchange as soon as the kernel took one of them."""
         if not buffer:
             return
-        line = current_line.get()
-        exchange = line.exchange
+        passage = current_passage.get()
+        exchange = passage.exchange
         if self._negotiating and not buffer.startswith(_PROXY_WORDS):
             self._negotiating = False
         if self._negotiating:
-            patience = line.connecting()
+            patience = passage.connecting()
         else:
-            patience = line.patience(exchange.timeouts.write, WriteTimeout)
+            patience = passage.patience(exchange.timeouts.write, WriteTimeout)
             exchange.phase = "write" if exchange.phase in {"queued", "connect", "tls"} else exchange.phase
         before = self.wire.sent
         try:
@@ -112,18 +112,18 @@ class Stream:
         Raises:
             TLSError: no agreement, or a certificate that is not accepted.
         """
-        line = current_line.get()
-        line.exchange.phase = "tls"
+        passage = current_passage.get()
+        passage.exchange.phase = "tls"
         try:
             tls = TLS(self._layer, ssl_context, server_hostname)
-            await tls.handshake(line.connecting())
+            await tls.handshake(passage.connecting())
         except ssl.SSLError as error:
             raise TLSError(_tls_message(error, server_hostname)) from error
         except APIError:
             raise
         except (OSError, ValueError) as error:
             broken = ConnectError(f"the connection broke during the TLS handshake: {reason(error)}")
-            raise _unless_aborted(line.exchange, broken) from error
+            raise _unless_aborted(passage.exchange, broken) from error
         return type(self)(self.wire, tls, self._write_error, negotiating=False)
 
     def get_extra_info(self, info: str) -> Any:

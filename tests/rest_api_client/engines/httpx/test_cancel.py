@@ -127,7 +127,7 @@ def test_whoever_waits_for_a_connection_may_be_cancelled(rig: Rig) -> None:
             async with anyio.create_task_group() as group:
                 with anyio.move_on_after(0.01):
                     await engine.send(request(server.url), exchange())
-                assert engine._gate.waiting == 0
+                assert engine.gate.waiting == 0
                 group.start_soon(fetch, engine, server.url)
                 await anyio.sleep(0.01)
                 await read(held)

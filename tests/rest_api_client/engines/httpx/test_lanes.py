@@ -1,4 +1,4 @@
-"""The small print of the httpx engines: lines, lanes, the stock, and what is left when something odd happens."""
+"""The small print of the httpx engines: passages, lanes, the stock, and what is left when something odd happens."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ import httpx
 import httpx2
 import pytest
 
-from rest_api_client.engines import stock
-from rest_api_client.engines.httpx import _after_fork
-from rest_api_client.engines.line import Line
-from rest_api_client.engines.waits import ThreadWaits
+from rest_api_client.engines.httpx import lanes
+from rest_api_client.engines.httpx.waits import ThreadWaits
+from rest_api_client.engines.passage import Passage
 from rest_api_client.exceptions import (
     ClosedError,
     ConfigurationError,
@@ -30,10 +29,10 @@ from rest_api_client.exceptions import (
 from rest_api_client.http.urls import URL, Origin
 from rest_api_client.runtime import Abort, current_abort, run_sync
 from rest_api_client.runtimes.sync import SyncRuntime
-from tests.rest_api_client.engines.http2 import H2Peer, speak
+from tests.rest_api_client.engines.httpx.http2 import H2Peer, speak
+from tests.rest_api_client.engines.httpx.test_tls import Authority, authority
 from tests.rest_api_client.engines.raw import OK, Peer, RawServer
 from tests.rest_api_client.engines.rigs import Rig, assert_clean, exchange, fetch, read, request
-from tests.rest_api_client.engines.test_httpx_tls import Authority, authority
 
 __all__ = ["authority"]
 
@@ -41,13 +40,13 @@ __all__ = ["authority"]
 def test_a_line_that_was_aborted_wakes_whoever_begins_to_wait() -> None:
     """No abort is missed between the look and the wait; a shared connection's own way to end goes first."""
     seen = exchange()
-    line = Line(seen, SyncRuntime())
+    passage = Passage(seen, SyncRuntime())
     calls: list[str] = []
     seen.abort()
-    line.hold(lambda: calls.append("wake"))
-    line.cancel_by(lambda: calls.append("cancel"))
-    line.hold(None)
-    line.cancel_by(None)
+    passage.hold(lambda: calls.append("wake"))
+    passage.cancel_by(lambda: calls.append("cancel"))
+    passage.hold(None)
+    passage.cancel_by(None)
     assert calls == ["wake", "cancel", "cancel"]
 
 
@@ -57,7 +56,7 @@ def test_the_tightest_deadline_counts() -> None:
 
     async def body() -> None:
         async with runtime.fail_after(runtime.now() + 5):
-            assert Line(exchange(deadline=9), runtime).deadline == runtime.deadline()
+            assert Passage(exchange(deadline=9), runtime).deadline == runtime.deadline()
 
     run_sync(body())
 
@@ -308,13 +307,13 @@ def test_after_a_fork_everything_is_new(rig: Rig) -> None:
             await fetch(engine, server.url)
             held = await engine.send(request(server.url + "/held"), exchange())
             await fetch(engine, server.url)
-            assert (len(engine._stock), engine._gate.inside) == (1, 1)
-            _after_fork()
-            assert (len(engine._stock), engine._gate.inside) == (0, 0)
+            assert (len(engine._stock), engine.gate.inside) == (1, 1)
+            engine.after_fork()
+            assert (len(engine._stock), engine.gate.inside) == (0, 0)
             with pytest.raises((ReadError, RemoteProtocolError)):
                 await read(held)
             assert (await fetch(engine, server.url))[1] == b"hello"
-            assert engine._gate.inside == 0
+            assert engine.gate.inside == 0
 
     with RawServer(handler) as server:
         rig.run(body, server)
@@ -322,7 +321,7 @@ def test_after_a_fork_everything_is_new(rig: Rig) -> None:
 
 def test_a_full_http2_connection_gets_a_second_one(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     """More exchanges than streams on one connection: another is made, and both are kept."""
-    monkeypatch.setattr(stock, "MAX_STREAMS", 2)
+    monkeypatch.setattr(lanes, "MAX_STREAMS", 2)
     held: list[tuple[H2Peer, int]] = []
 
     def play(peer: H2Peer, stream: int, path: str) -> None:
@@ -351,10 +350,10 @@ class Home:
         return self.closed
 
 
-def shelved(home: Home, engine: Any, host: str = "a.test") -> stock.Lane:
+def shelved(home: Home, engine: Any, host: str = "a.test") -> lanes.Lane:
     """A lane of that loop that never connected."""
-    key = stock.LaneKey(Origin("http", host, 80), None, False)
-    lane: stock.Lane = engine.library.lane(key, home, ThreadWaits(), engine._options, None, None)
+    key = lanes.LaneKey(Origin("http", host, 80), None, False)
+    lane: lanes.Lane = engine.library.lane(key, home, ThreadWaits(), engine._options, None, None)
     return lane
 
 

@@ -26,7 +26,7 @@ from rest_api_client.runtime import Runtime
 from rest_api_client.transport import Exchange
 
 
-class Line:
+class Passage:
     """One exchange on its way through the engine: what is left of its time, and how an abort reaches it."""
 
     __slots__ = ("_cancel", "_lock", "_wake", "connect_until", "deadline", "exchange", "runtime")
@@ -80,10 +80,10 @@ class Line:
 class Patience:
     """How long one operation may still wait, and what to raise when that is over."""
 
-    __slots__ = ("_late", "_line", "_until")
+    __slots__ = ("_late", "_passage", "_until")
 
-    def __init__(self, line: Line, until: float | None, late: type[RequestTimeout]) -> None:
-        self._line = line
+    def __init__(self, passage: Passage, until: float | None, late: type[RequestTimeout]) -> None:
+        self._passage = passage
         self._until = until
         self._late = late
 
@@ -95,19 +95,19 @@ class Patience:
             DeadlineExceeded: the whole call's.
             ReadError: the exchange was aborted.
         """
-        line, until = self._line, self._until
-        if line.exchange.aborted:
-            raise aborted(line.exchange)
-        if until is None and line.deadline is None:
+        passage, until = self._passage, self._until
+        if passage.exchange.aborted:
+            raise aborted(passage.exchange)
+        if until is None and passage.deadline is None:
             return None
-        now = line.runtime.now()
-        if line.deadline is not None:
-            if line.deadline <= now:
-                raise DeadlineExceeded(f"the deadline passed in phase {line.exchange.phase!r}")
-            until = line.deadline if until is None else min(until, line.deadline)
+        now = passage.runtime.now()
+        if passage.deadline is not None:
+            if passage.deadline <= now:
+                raise DeadlineExceeded(f"the deadline passed in phase {passage.exchange.phase!r}")
+            until = passage.deadline if until is None else min(until, passage.deadline)
         assert until is not None
         if until <= now:
-            raise self._late(_TOO_LATE[self._late].format(line.exchange.timeouts))
+            raise self._late(_TOO_LATE[self._late].format(passage.exchange.timeouts))
         return None if until == math.inf else until - now
 
 
@@ -121,15 +121,15 @@ _TOO_LATE: dict[type[RequestTimeout], str] = {
     ),
 }
 
-current_line: ContextVar[Line] = ContextVar("current_line")
+current_passage: ContextVar[Passage] = ContextVar("current_passage")
 """The exchange that the streams of this task or thread work for."""
 
 
 @contextmanager
-def on_line(line: Line) -> Iterator[None]:
+def on_passage(passage: Passage) -> Iterator[None]:
     """Whatever happens on a stream in this block happens for this exchange."""
-    token = current_line.set(line)
+    token = current_passage.set(passage)
     try:
         yield
     finally:
-        current_line.reset(token)
+        current_passage.reset(token)

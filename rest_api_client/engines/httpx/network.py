@@ -16,10 +16,10 @@ from typing import Any, TypeAlias, TypeVar
 
 from rest_api_client.connection import Resolver
 from rest_api_client.engines.errors import aborted
-from rest_api_client.engines.line import Line, Patience, current_line
-from rest_api_client.engines.streams import Stream, SyncStream, reason
-from rest_api_client.engines.waits import Waits
-from rest_api_client.engines.wire import Wire
+from rest_api_client.engines.httpx.streams import Stream, SyncStream, reason
+from rest_api_client.engines.httpx.waits import Waits
+from rest_api_client.engines.httpx.wire import Wire
+from rest_api_client.engines.passage import Passage, Patience, current_passage
 from rest_api_client.exceptions import APIError, ConnectError, ConnectTimeout, NameResolutionError
 from rest_api_client.runtime import run_sync
 
@@ -57,39 +57,39 @@ class Backend:
             ConnectError: no address of it accepts the connection.
             ConnectTimeout: that took too long altogether.
         """
-        line = self._begin()
-        patience = line.connecting()
-        addresses = await resolve(host, port, line, patience, self._resolver)
-        sock = await self._first(addresses, line, patience, f"{host}:{port}")
-        return self._stream(sock, line)
+        passage = self._begin()
+        patience = passage.connecting()
+        addresses = await resolve(host, port, passage, patience, self._resolver)
+        sock = await self._first(addresses, passage, patience, f"{host}:{port}")
+        return self._stream(sock, passage)
 
     async def connect_unix_socket(self, path: str, **_: object) -> Stream:
         """Connect to a unix socket."""
-        line = self._begin()
-        sock = await self._first([(socket.AF_UNIX, path)], line, line.connecting(), path)
-        return self._stream(sock, line)
+        passage = self._begin()
+        sock = await self._first([(socket.AF_UNIX, path)], passage, passage.connecting(), path)
+        return self._stream(sock, passage)
 
     @staticmethod
-    def _begin() -> Line:
-        line = current_line.get()
-        line.exchange.phase = "connect"
-        return line
+    def _begin() -> Passage:
+        passage = current_passage.get()
+        passage.exchange.phase = "connect"
+        return passage
 
-    def _stream(self, sock: socket.socket, line: Line) -> Stream:
+    def _stream(self, sock: socket.socket, passage: Passage) -> Stream:
         self.wire = wire = Wire(sock, self._waits)
         wire.begun = self.begun
-        line.exchange.peer = wire.peer
-        line.hold(wire.shut_down)
+        passage.exchange.peer = wire.peer
+        passage.hold(wire.shut_down)
         return Stream(wire, wire, self._write_error, negotiating=self._proxied)
 
-    async def _first(self, addresses: list[Found], line: Line, patience: Patience, target: str) -> socket.socket:
+    async def _first(self, addresses: list[Found], passage: Passage, patience: Patience, target: str) -> socket.socket:
         """The first address that answers; each may take its share of the time left, the last one all of it."""
         failure: OSError | None = None
         for number, (family, address) in enumerate(addresses):
             left = patience.left()
             share = None if left is None else left / (len(addresses) - number)
             try:
-                return await self._attempt(family, address, line, share)
+                return await self._attempt(family, address, passage, share)
             except APIError:
                 raise  # out of time, or aborted: our timeouts are OSErrors too
             except OSError as error:
@@ -99,25 +99,25 @@ class Backend:
         patience.left()  # raises what it was that passed
         raise _caused(kind(f"cannot connect to {target}: {reason(failure)}"), failure) from failure
 
-    async def _attempt(self, family: int, address: Any, line: Line, seconds: float | None) -> socket.socket:
+    async def _attempt(self, family: int, address: Any, passage: Passage, seconds: float | None) -> socket.socket:
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
             code = sock.connect_ex(address)
             if code in _IN_PROGRESS and family != socket.AF_UNIX:
-                line.hold(lambda: sock.shutdown(socket.SHUT_RDWR))
+                passage.hold(lambda: sock.shutdown(socket.SHUT_RDWR))
                 if not await self._waits.writable(sock, seconds):
                     raise _Silence(errno.ETIMEDOUT, "no answer")
                 code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                line.hold(None)
-            if line.exchange.aborted:
-                raise aborted(line.exchange)
+                passage.hold(None)
+            if passage.exchange.aborted:
+                raise aborted(passage.exchange)
             if code:
                 raise OSError(code, os.strerror(code))
             if family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except BaseException:
-            line.hold(None)
+            passage.hold(None)
             sock.close()
             raise
         return sock
@@ -150,7 +150,7 @@ class SyncBackend:
         raise NotImplementedError
 
 
-async def resolve(host: str, port: int, line: Line, patience: Patience, resolver: Resolver | None) -> list[Found]:
+async def resolve(host: str, port: int, passage: Passage, patience: Patience, resolver: Resolver | None) -> list[Found]:
     """The addresses of a name, in the order in which they are tried.
 
     Raises:
@@ -159,7 +159,7 @@ async def resolve(host: str, port: int, line: Line, patience: Patience, resolver
     with suppress(OSError, UnicodeError):
         return _numeric(host, port)
     outcome: list[list[Found] | BaseException] = []
-    event = line.runtime.event()
+    event = passage.runtime.event()
 
     def work() -> None:
         try:
@@ -168,11 +168,11 @@ async def resolve(host: str, port: int, line: Line, patience: Patience, resolver
             outcome.append(error)
         event.set()
 
-    line.runtime.clock.start(work, name=f"resolve {host}")
-    line.hold(event.set)
+    passage.runtime.clock.start(work, name=f"resolve {host}")
+    passage.hold(event.set)
     while not outcome:
-        await line.runtime.wait(event, patience.left())
-    line.hold(None)
+        await passage.runtime.wait(event, patience.left())
+    passage.hold(None)
     found = outcome[0]
     if isinstance(found, BaseException):
         raise _caused(NameResolutionError(f"the name {host!r} cannot be resolved: {reason(found)}"), found) from found

@@ -1,0 +1,217 @@
+"""One call under way: its head, its body, and what it holds until it has really ended.
+
+Nobody can stop a call whose head has not come. Who is cancelled meanwhile abandons it: it goes on in its task, and its
+permit comes back with its end. Everything is given back once, by whoever comes first: the body's end, its closing, an
+error, or the task of an abandoned call.
+"""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251  a task is asked whether it is being cancelled, nothing is waited on
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from anyio.lowlevel import checkpoint  # noqa: TID251  a cancellation in anyio's own words
+from pyreqwest.exceptions import PyreqwestError
+
+from rest_api_client.engines.errors import TIMER_GRAIN, aborted
+from rest_api_client.engines.gate import Permit
+from rest_api_client.engines.passage import Passage
+from rest_api_client.engines.pyreqwest.errors import told
+from rest_api_client.engines.pyreqwest.uploads import AsyncSource, Source, UploadStopped
+from rest_api_client.exceptions import ClosedError, DeadlineExceeded, DecodeError
+from rest_api_client.http.headers import Headers
+from rest_api_client.models import Request, Response
+from rest_api_client.runtime import run_sync
+
+
+class Call:
+    """One exchange under way: what it holds, until it has really ended."""
+
+    def __init__(self, request: Request, passage: Passage, permit: Permit) -> None:
+        self.request = request
+        self.exchange = passage.exchange
+        self.context: Any = None
+        self.answer: Any = None
+        self.source: Source | AsyncSource | None = None
+        self._passage = passage
+        self._permit = permit
+        self._abandoned = False
+        self._ended = False
+
+    def left(self) -> float | None:
+        """Seconds until the deadline.
+
+        Raises:
+            DeadlineExceeded: none are left.
+        """
+        if self.exchange.aborted:
+            raise aborted(self.exchange)
+        deadline = self._passage.deadline
+        if deadline is None:
+            return None
+        left = deadline - self._passage.runtime.now()
+        if left <= 0:
+            raise DeadlineExceeded(f"the deadline passed in phase {self.exchange.phase!r}")
+        return left
+
+    @property
+    def late(self) -> bool:
+        """Whether the deadline passed, or will before anybody could look again."""
+        deadline = self._passage.deadline
+        return deadline is not None and deadline - self._passage.runtime.now() <= TIMER_GRAIN
+
+    def heard(self) -> _Heard:
+        """A block in which pyreqwest works."""
+        return _Heard(self)
+
+    async def open(self) -> None:
+        """Wait for the head, in a task that nobody cancels; close the answer where nobody waits for it any more."""
+        with self.heard():
+            self.answer = await self.context.__aenter__()
+        if self._abandoned:
+            self.end()
+
+    def abandon(self) -> None:
+        """Nobody waits for the head any more: if it is here, close; else let the call end by itself."""
+        self._abandoned = True
+        if self.source is not None:
+            self.source.stop()
+        if self.answer is not None:
+            self.end()
+
+    def response(self, stream: SyncBody | AsyncBody) -> Response:
+        """The answer in our words."""
+        exchange = self.exchange
+        exchange.phase = "read"
+        try:
+            self.left()
+            headers = Headers.received(_fields(self.answer.headers))
+        except BaseException:
+            self.end()
+            raise
+        version = {"HTTP/2.0": "HTTP/2"}.get(self.answer.version, self.answer.version)
+        exchange.http_version = version
+        return Response(self.answer.status, headers=headers, stream=stream, request=self.request, http_version=version)
+
+    def end(self) -> None:
+        """Give everything back. Idempotent."""
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            if self.answer is not None:
+                self._leave()
+        finally:
+            if self.source is not None:
+                self.source.stop()
+            self._permit.give_back()
+
+    def _leave(self) -> None:
+        if hasattr(self.context, "__exit__"):
+            self.context.__exit__(None, None, None)
+        else:
+            # It drops the connection at once and never suspends, so that no cancellation can come between.
+            run_sync(self.context.__aexit__(None, None, None))
+
+
+class _Heard:
+    """What leaves this block ends the call, in our words; errors of the user's own body pass as they are."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            return
+        self._call.end()
+        if isinstance(error, UploadStopped):
+            self._call.left()
+            raise aborted(self._call.exchange) from error
+        if isinstance(error, PyreqwestError):
+            raise told(error, self._call.exchange, late=self._call.late) from error
+
+
+class _Body:
+    """The raw body; its end, or `aclose`, ends the call."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._reader = call.answer.body_reader
+        self._closed = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The chunks, once."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next chunk.
+
+        Raises:
+            TransportError: the body broke off; DeadlineExceeded: the deadline passed.
+            ClosedError: it was closed, or read to its end.
+        """
+        if self._closed:
+            raise ClosedError("the body was closed, or read to its end")
+        with self._call.heard():
+            self._call.left()
+            chunk = await self._read()
+        if chunk is None:
+            self._call.exchange.phase = "done"
+            await self.aclose()
+            raise StopAsyncIteration
+        return bytes(chunk)
+
+    async def _read(self) -> bytes | None:
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """Drop the connection where the body was not read to its end."""
+        self._closed = True
+        self._call.end()
+
+
+class SyncBody(_Body):
+    """The raw body of a sync call."""
+
+    async def _read(self) -> bytes | None:
+        chunk: bytes | None = self._reader.read_chunk()
+        return chunk
+
+
+class AsyncBody(_Body):
+    """The raw body of an async call."""
+
+    async def _read(self) -> bytes | None:
+        chunk: bytes | None = await heed(self._reader.read_chunk)
+        return chunk
+
+
+async def heed(work: Callable[[], Any]) -> Any:
+    """Await pyreqwest so that no cancellation is lost, whoever cancels."""
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    try:
+        result = await work()
+    except asyncio.CancelledError:
+        await checkpoint()  # anyio's own cancellation is raised here, and only that one does its scope take back
+        raise
+    if task.cancelling() <= before:  # pragma: no branch  tested; tracers lose thrown-into frames
+        return result
+    await checkpoint()  # the cancel was swallowed: heard here by anyio's scopes, and below by everybody else
+    raise asyncio.CancelledError
+
+
+def _fields(headers: Any) -> list[tuple[bytes, bytes]]:
+    try:
+        return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+    except ValueError as error:
+        raise DecodeError(
+            "the answer has a header field with bytes beyond ASCII, which pyreqwest cannot give: choose engine='httpx'"
+        ) from error

@@ -1,0 +1,253 @@
+"""The two engines: what pyreqwest would do otherwise than asked is refused, the rest becomes a call of its client."""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251  pyreqwest is asyncio's alone: its calls need tasks that no cancellation reaches
+import os
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from pyreqwest.client import ClientBuilder, SyncClientBuilder
+from pyreqwest.http import Url
+
+from rest_api_client.clock import SYSTEM, Clock, SystemClock
+from rest_api_client.connection import ConnectionOptions
+from rest_api_client.engines.gate import Gate, Permit
+from rest_api_client.engines.passage import Passage
+from rest_api_client.engines.pyreqwest.calls import AsyncBody, Call, SyncBody
+from rest_api_client.engines.pyreqwest.clients import Clients
+from rest_api_client.engines.pyreqwest.uploads import AsyncSource, Source
+from rest_api_client.exceptions import CapabilityError, ClosedError, ConfigurationError
+from rest_api_client.http.bodies import BytesBody
+from rest_api_client.http.headers import Headers
+from rest_api_client.models import Request, Response
+from rest_api_client.runtime import Runtime
+from rest_api_client.runtimes.asynchronous import AsyncRuntime
+from rest_api_client.runtimes.sync import SyncRuntime
+from rest_api_client.transport import Capability, Exchange
+
+_BOTH = frozenset(
+    {
+        Capability.STREAM_RESPONSE,
+        Capability.STREAM_REQUEST,
+        Capability.HTTP2,
+        Capability.PROXY,
+        Capability.CUSTOM_CA,
+        Capability.SYSTEM_TRUST,
+        Capability.CLIENT_CERT,
+        Capability.NO_VERIFY,
+        Capability.KEEPALIVE_EXPIRY,
+        Capability.PER_HOST_LIMIT,
+        Capability.HARD_DEADLINE,
+    }
+)
+
+
+class _Engine:
+    """What the sync and the async engine share: clients, gate, and the request in pyreqwest's words."""
+
+    name = "pyreqwest"
+    runtime: Runtime
+
+    def __init__(self, options: ConnectionOptions, builder: Any, clock: Clock) -> None:
+        if not isinstance(clock, SystemClock):
+            raise CapabilityError("pyreqwest waits on real sockets: with a virtual clock use ScriptedTransport")
+        self._clock = clock
+        self._clients = Clients(builder, options)
+        self.gate = Gate.of(options)
+        self._closed = False
+
+    def _begin(self, request: Request, exchange: Exchange) -> Passage:
+        if self._closed:
+            raise ClosedError("the engine is closed")
+        _refuse_fork()
+        _refuse_rewriting(request)
+        return Passage(exchange, self.runtime)
+
+    def _call(self, request: Request, passage: Passage, permit: Permit) -> Call:
+        """The request, ready to be sent. Its time begins now."""
+        call = Call(request, passage, permit)
+        builder = self._clients.get(request, passage.exchange.timeouts).request(request.method, str(request.url))
+        builder = self._with_body(builder, call).streamed_read_buffer_limit(0)
+        left = call.left()
+        if left is not None:
+            builder = builder.timeout(timedelta(seconds=left))
+        call.context = builder.build_streamed()
+        return call
+
+    def _with_body(self, builder: Any, call: Call) -> Any:
+        body = call.request.body
+        builder = builder.headers(_framed(call.request).multi_items())
+        if isinstance(body, BytesBody):
+            call.exchange.bytes_sent = body.length
+            return builder.body_bytes(body.data) if body.length else builder
+        chunks = body.open()
+        if isinstance(chunks, AsyncIterator):
+            self._refuse_async_body()
+            call.source = AsyncSource(chunks, body.length, call.exchange)
+        else:
+            call.source = Source(chunks, body.length, call.exchange, self._clock)
+        return builder.body_stream(call.source.upload())
+
+    def _refuse_async_body(self) -> None:
+        """Refuse a body that only a loop can read, where there is none."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}, {self.gate.inside} under way>"
+
+
+class SyncPyreqwestEngine(_Engine):
+    """pyreqwest for `APIClient`. Needs the extra `fast`.
+
+    Args:
+        options: how to connect.
+        clock: the real one.
+
+    Raises:
+        CapabilityError: an option that pyreqwest cannot honour; the message says which engine does.
+    """
+
+    capabilities = _BOTH | {Capability.SYNC}
+
+    def __init__(self, options: ConnectionOptions, *, clock: Clock = SYSTEM) -> None:
+        super().__init__(options, SyncClientBuilder, clock)
+        self.runtime = SyncRuntime(clock)
+
+    async def send(self, request: Request, exchange: Exchange) -> Response:
+        """Send the request; see `Transport.send`.
+
+        Raises:
+            CapabilityError: a URL or a field that pyreqwest would change.
+            ConfigurationError: in a forked child.
+        """
+        passage = self._begin(request, exchange)
+        permit = await self.gate.enter(request.url.origin, passage)
+        try:
+            call = self._call(request, passage, permit)
+        except BaseException:
+            permit.give_back()
+            raise
+        exchange.phase = "wait"
+        with call.heard():
+            call.answer = call.context.__enter__()
+        return call.response(SyncBody(call))
+
+    def _refuse_async_body(self) -> None:
+        raise ConfigurationError("a sync client cannot send an async iterator: give an iterator, or use AsyncAPIClient")
+
+    async def aclose(self) -> None:
+        """Close every connection; calls under way in other threads end with ClosedError."""
+        self._closed = True
+        if _in_child():
+            return
+        for client in self._clients.take():
+            client.close()
+
+
+class AsyncPyreqwestEngine(_Engine):
+    """pyreqwest for `AsyncAPIClient`, on asyncio, from any number of loops. Needs the extra `fast`.
+
+    Args:
+        options: how to connect.
+        clock: the real one.
+
+    Raises:
+        CapabilityError: an option that pyreqwest cannot honour; the message says which engine does.
+    """
+
+    capabilities = _BOTH | {Capability.ASYNCIO}
+
+    def __init__(self, options: ConnectionOptions, *, clock: Clock = SYSTEM) -> None:
+        super().__init__(options, ClientBuilder, clock)
+        self.runtime = AsyncRuntime(clock)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def send(self, request: Request, exchange: Exchange) -> Response:
+        """Send the request; see `Transport.send`.
+
+        Raises:
+            CapabilityError: on trio; or a URL or a field that pyreqwest would change.
+            ConfigurationError: in a forked child.
+        """
+        loop = _loop()
+        passage = self._begin(request, exchange)
+        permit = await self.gate.enter(request.url.origin, passage)
+        try:
+            call = self._call(request, passage, permit)
+            task = loop.create_task(call.open())
+        except BaseException:
+            permit.give_back()
+            raise
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        exchange.phase = "wait"
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            call.abandon()
+            raise
+        return call.response(AsyncBody(call))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        with suppress(asyncio.CancelledError):
+            task.exception()  # a cancelled caller asks no more, and asyncio would print what nobody asked for
+
+    async def aclose(self) -> None:
+        """Close every connection; calls under way end with ClosedError."""
+        self._closed = True
+        if _in_child():
+            return
+        for client in self._clients.take():
+            await client.close()
+        here = [task for task in self._tasks if task.get_loop() is asyncio.get_running_loop()]
+        if here:
+            await asyncio.wait(here)
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise CapabilityError("pyreqwest runs on asyncio only: with trio choose engine='httpx'") from None
+
+
+def _refuse_rewriting(request: Request) -> None:
+    """pyreqwest sends what its own URL parser makes of the target."""
+    url, target = Url(str(request.url).partition("#")[0]), request.url.target
+    theirs = url.path if url.query_string is None else f"{url.path}?{url.query_string}"
+    if theirs != target:
+        raise CapabilityError(f"pyreqwest would send {theirs!r} in place of {target!r}: choose engine='httpx' for it")
+    for name, value in request.headers.multi_items():
+        if not value.isascii():
+            raise CapabilityError(f"header {name}: pyreqwest sends bytes beyond ASCII in another charset: encode them")
+
+
+def _framed(request: Request) -> Headers:
+    """The fields, with the length where pyreqwest would not know or not say it (RFC 9110, section 8.6)."""
+    headers, length = request.headers, request.body.length
+    streamed = not isinstance(request.body, BytesBody)
+    silent = not length and request.method in {"POST", "PUT", "PATCH"}
+    if length is None or not (streamed or silent) or "content-length" in headers or "transfer-encoding" in headers:
+        return headers
+    return headers.merged({"content-length": str(length)})
+
+
+_home: int | None = None
+"""The process in which pyreqwest was first used: its threads are that process's, not one engine's."""
+
+
+def _refuse_fork() -> None:
+    global _home
+    if _in_child():
+        raise ConfigurationError(
+            "pyreqwest was used before the process forked, and its threads did not come along: "
+            "use it in the child only, or choose engine='httpx'"
+        )
+    _home = os.getpid()
+
+
+def _in_child() -> bool:
+    return _home is not None and os.getpid() != _home
