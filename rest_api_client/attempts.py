@@ -103,6 +103,7 @@ def _record(request: Request, context: Context, result: Response | BaseException
         sent=exchange.bytes_sent,
         peer=exchange.peer,
         http_version=exchange.http_version,
+        notes=context.notes,
     )
     context.tell(AttemptEnded, request, attempt=record)
 

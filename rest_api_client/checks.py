@@ -11,6 +11,7 @@ what None means ("no limit"); without it None is refused. `hint` is added where 
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
@@ -22,17 +23,20 @@ Unit: TypeAlias = Literal["seconds", "a number"]
 _LARGEST = sys.float_info.max
 
 
-def check_whole(owner: str, least: int, /, *, off: str = "", hint: str = "", **options: object) -> None:
-    """Refuse what is no whole number of at least `least`.
+def check_whole(
+    owner: str, least: int, /, *, most: float = math.inf, off: str = "", hint: str = "", **options: object
+) -> None:
+    """Refuse what is no whole number of at least `least`, and of at most `most`.
 
     Raises:
         ConfigurationError: it names owner, option and value, as those of all checks here.
     """
 
     def fits(value: object) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and value >= least
+        return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
-    _check(owner, options, fits, f"a whole number, {least} or more", off, hint)
+    give = f"a whole number, {least} or more" if most == math.inf else f"a whole number from {least} to {most}"
+    _check(owner, options, fits, give, off, hint)
 
 
 def check_above_zero(

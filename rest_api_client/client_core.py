@@ -235,6 +235,8 @@ def _check_values(options: RequestOptions) -> None:
             check_flag("", **{name: named[name]})
     if "max_retries" in named:
         check_whole("", 0, max_retries=named["max_retries"])
+    if "priority" in named:
+        check_whole("", 0, most=4, hint="0 is shed first", priority=named["priority"])
     if not callable(named.get("progress", print)):
         raise ConfigurationError(f"progress={named['progress']!r} cannot be called: give a function of (sent, total)")
 

@@ -7,19 +7,25 @@ call's own, and a fresh one per attempt. Policies read time, chance and options 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random as Random  # noqa: TID251  the type alone, for all who are handed a generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rest_api_client.events import Event, Sink
 from rest_api_client.exceptions import DeadlineExceeded, HookError
-from rest_api_client.models import Attempt, Request, Response
+from rest_api_client.models import Attempt, Note, Request, Response
 from rest_api_client.outcome import Classify, Outcome, classify_http
 from rest_api_client.transport import Exchange, Timeouts
 from rest_api_client.typing import UNSET, Unset
 
 if TYPE_CHECKING:
+    from rest_api_client.forecast import Forecast
+    from rest_api_client.pipeline import Pipeline
     from rest_api_client.runtime import Runtime
+
+
+NORMAL: Final = 2
+"""The priority of a call that was given none, of 0 (shed first) to 4 (shed last)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +39,7 @@ class CallOptions:
         retry_unsafe: whether a request that is not idempotent may be sent again.
         follow_redirects: whether redirects are followed.
         auth: the authentication to use instead of the client's.
+        priority: how important the call is, 0 to 4; the less important is shed first.
         stream: whether the body is left unread.
         attempt_headers: whether `x-call-id` and `x-attempt` are sent.
     """
@@ -43,6 +50,7 @@ class CallOptions:
     retry_unsafe: bool | Unset = UNSET
     follow_redirects: bool | Unset = UNSET
     auth: Any = UNSET
+    priority: int = NORMAL
     stream: bool = False
     attempt_headers: bool = False
 
@@ -54,12 +62,13 @@ class Call:
     """One logical call: identity, start, deadline, and the record of its attempts.
 
     `last` is the newest answer or error that came from beyond this client: what a refusal or a passed deadline is
-    chained from, so that it never hides the 503 behind it.
+    chained from, so that it never hides the 503 behind it. `chain` is the pipeline it runs through.
     """
 
     __slots__ = (
         "_id",
         "attempts",
+        "chain",
         "classify",
         "deadline",
         "emit",
@@ -92,6 +101,7 @@ class Call:
         self.attempts: list[Attempt] = []
         self.lock = threading.Lock()
         self.last: Response | Exception | None = None
+        self.chain: Pipeline | None = None
         self._id: str | None = None
 
     def cause(self) -> Exception | None:
@@ -120,11 +130,24 @@ class Context:
         exchange: the attempt's exchange; None above the attempt level.
         record: where this attempt's record stands in `call.attempts`; -1 above the attempt level.
         again: a request that this attempt wants sent next (`resend`).
+        notes: what policies decided about this attempt (`note`).
         memory: what a policy keeps from one resend to the next, by the policy's own key; closed with the attempt.
         withheld: names of the client's credentials left out, since they do not belong to the request's origin.
     """
 
-    __slots__ = ("again", "call", "emit", "exchange", "memory", "options", "random", "record", "runtime", "withheld")
+    __slots__ = (
+        "again",
+        "call",
+        "emit",
+        "exchange",
+        "memory",
+        "notes",
+        "options",
+        "random",
+        "record",
+        "runtime",
+        "withheld",
+    )
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -137,6 +160,7 @@ class Context:
         self.again: Request | None = None
         self.memory: dict[str, Any] | None = None
         self.withheld: tuple[str, ...] = ()
+        self.notes: tuple[Note, ...] = ()
 
     @property
     def remaining(self) -> float | None:
@@ -172,6 +196,22 @@ class Context:
         Authentication uses it: the new request passes breaker and limiter like any other.
         """
         self.again = request
+
+    def note(self, policy: str, reason: str, wait: float = 0.0) -> None:
+        """Write a decision into this attempt's record; above the attempt level, into the latest attempt's."""
+        note = Note(policy, reason, wait)
+        if self.exchange is not None:
+            self.notes += (note,)
+            return
+        with self.call.lock:
+            if self.call.attempts:
+                latest = self.call.attempts[-1]
+                self.call.attempts[-1] = replace(latest, notes=(*latest.notes, note))
+
+    async def forecast(self, request: Request) -> list[Forecast]:
+        """What the policies of the attempt level would do with this request now; nothing where there is no chain."""
+        chain = self.call.chain
+        return [] if chain is None else await chain.forecast(request, self, attempt=True)
 
     def tell(self, kind: type[Event], request: Request, **details: Any) -> None:
         """Emit an event, if anybody listens to its kind (`Call.only`; None is all)."""

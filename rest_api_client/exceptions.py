@@ -21,7 +21,9 @@
     |-- DeadlineExceeded (TimeoutError)     the whole call's time is used up
     |-- RefusedError                        ours: a policy did not let the call through
     |   |-- CircuitOpenError
-    |   `-- RateLimitExceeded               the client's own limit; the server's is RateLimitError
+    |   |-- RateLimitExceeded               the client's own limit; the server's is RateLimitError
+    |   `-- BulkheadFull                    too many calls at once, and no room to wait
+    |       `-- LoadShed                    its place in the queue went to something more important
     |-- RedirectError                       a redirect that cannot or must not be followed
     |   `-- TooManyRedirects
     |-- DecodeError                         the answer came whole, but cannot be read as what it says it is
@@ -187,6 +189,14 @@ class CircuitOpenError(RefusedError):
 
 class RateLimitExceeded(RefusedError):
     """The client's own rate limit would make this call wait longer than it may."""
+
+
+class BulkheadFull(RefusedError):
+    """As many calls as allowed are under way, and the queue is full or the wait would be too long."""
+
+
+class LoadShed(BulkheadFull):
+    """The call waited for its turn, and had to make room for a more important one."""
 
 
 class RedirectError(APIError):

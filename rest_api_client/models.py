@@ -36,7 +36,7 @@ from rest_api_client.utils import parse_retry_after
 if TYPE_CHECKING:
     from rest_api_client.transport import ByteStream
 
-__all__ = ["IDEMPOTENT_METHODS", "Attempt", "Problem", "Request", "Response", "charset", "media_type"]
+__all__ = ["IDEMPOTENT_METHODS", "Attempt", "Note", "Problem", "Request", "Response", "charset", "media_type"]
 
 T = TypeVar("T")
 
@@ -108,6 +108,21 @@ class Request:
         return f"<Request {self.label}>"
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One decision that a policy made about an attempt.
+
+    Attributes:
+        policy: who made it.
+        reason: a fixed word or two ("rate limit", "probe", "hedge lost" ...).
+        wait: seconds it held the attempt back.
+    """
+
+    policy: str
+    reason: str
+    wait: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One request that was put on the wire, or that the chain stopped just before.
@@ -125,6 +140,7 @@ class Attempt:
         url: where it went, masked.
         peer: address and port of the other end, where the engine tells.
         http_version: "HTTP/1.1", "HTTP/2" or None.
+        notes: what policies decided about it: held it back, let it pass as a probe, answered in its place.
     """
 
     number: int
@@ -139,6 +155,7 @@ class Attempt:
     sent: int = 0
     peer: str | None = None
     http_version: str | None = None
+    notes: tuple[Note, ...] = ()
 
 
 class Response:

@@ -55,6 +55,8 @@ class RequestOptions(TypedDict, total=False):
     """Whether redirects are followed."""
     idempotency_key: bool | str
     """True makes a key, the same for all attempts of this call; a str is sent as it is."""
+    priority: int
+    """How important the call is, 0 (shed first) to 4 (shed last); 2 unless given. A bulkhead goes by it."""
     raise_for_status: bool
     """Whether 4xx and 5xx raise."""
     attempt_headers: bool

@@ -13,9 +13,11 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from rest_api_client.exceptions import (
+    BulkheadFull,
     CircuitOpenError,
     DeadlineExceeded,
     DecodeError,
+    LoadShed,
     Processed,
     RateLimitExceeded,
     RefusedError,
@@ -84,6 +86,8 @@ def _of_response(response: Response) -> Outcome:
 
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (CircuitOpenError, "circuit open"),
+    (LoadShed, "shed"),
+    (BulkheadFull, "bulkhead full"),
     (RateLimitExceeded, "rate limited"),
     (RefusedError, "refused"),
     (DeadlineExceeded, "deadline"),

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from rest_api_client.attempts import AttemptLevel, Terminal
 from rest_api_client.exceptions import ConfigurationError, HookError
+from rest_api_client.forecast import Forecast, Foresighted
 from rest_api_client.models import Request, Response
 from rest_api_client.transport import Transport
 from rest_api_client.typing import Proceed
@@ -119,7 +120,19 @@ class Pipeline:
 
     def __call__(self, request: Request, context: Context) -> Awaitable[Response]:
         """Send a request through the chain."""
+        context.call.chain = self
         return self._handle(request, context)
+
+    async def forecast(self, request: Request, context: Context, *, attempt: bool = False) -> list[Forecast]:
+        """What the policies that can say so would do with a request now, outermost first; nothing is changed.
+
+        Args:
+            request: what would be sent.
+            context: the path it would take.
+            attempt: leaves out the policies of the call.
+        """
+        asked = [policy for policy in self.policies if policy.stage.per_attempt or not attempt]
+        return [await policy.forecast(request, context) for policy in asked if isinstance(policy, Foresighted)]
 
     def describe(self) -> list[StageDescription]:
         """The chain as it is, outermost first, the transport last; `str()` of a line reads well."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.prove.proofs import PROOFS, Figure
+from tests.prove.figures import PROOFS, Figure, load
 
 
 def test_a_proof_gives_figures() -> None:
     """A proof measures, and says what, in which unit, and within which bound."""
+    load()
     figures = PROOFS["ten minutes of back off cost no time"]()
     assert [figure.what for figure in figures] == ["sync, 600 s", "asyncio, 600 s", "trio, 600 s"]
     assert all(figure.bound for figure in figures)

@@ -1,4 +1,4 @@
-"""Whose state a request falls under: the whole client's, its host's, its origin's, or what a function says.
+"""Whose state a request falls under: the whole client's, its host's, origin's or route's, or what a function says.
 
 A key is short text without secrets: it names a state, stands in events and in error messages.
 """
@@ -11,8 +11,12 @@ from typing import Literal, TypeAlias
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.models import Request
 
-Key: TypeAlias = Literal["client", "host", "origin"] | Callable[[Request], str]
-"""One state for all requests, one per host, one per scheme, host and port, or one per text the function gives."""
+Key: TypeAlias = Literal["client", "host", "origin", "route"] | Callable[[Request], str]
+"""One state for all requests, one per host, per scheme, host and port, per route, or per text the function gives.
+
+A route is method, origin and path as the caller wrote it: `client.get("/users/{id}", path_params=...)` is one route,
+whatever the id. A path without a template is a route of its own.
+"""
 
 
 def check_key(owner: str, key: object) -> None:
@@ -21,8 +25,10 @@ def check_key(owner: str, key: object) -> None:
     Raises:
         ConfigurationError: it names the owner and the value.
     """
-    if not callable(key) and key not in ("client", "host", "origin"):
-        raise ConfigurationError(f"{owner}(key={key!r}): give 'client', 'host', 'origin', or a function of the request")
+    if not callable(key) and key not in ("client", "host", "origin", "route"):
+        raise ConfigurationError(
+            f"{owner}(key={key!r}): give 'client', 'host', 'origin', 'route', or a function of the request"
+        )
 
 
 def key_of(key: Key, request: Request) -> str:
@@ -33,4 +39,6 @@ def key_of(key: Key, request: Request) -> str:
         return str(request.url.origin)
     if key == "host":
         return request.url.host
+    if key == "route":
+        return f"{request.method} {request.url.origin}{request.template or request.url.path}"
     return key(request)

@@ -30,6 +30,7 @@ class Decision:
         reason: a fixed word or two.
         token: names what was granted, for giving it back.
         change: the state before and after, where this command moved what has states.
+        value: the figure that was asked for, where one was.
     """
 
     verdict: Literal["allow", "wait", "refuse"]
@@ -37,6 +38,7 @@ class Decision:
     reason: str = ""
     token: int = 0
     change: tuple[str, str] | None = None
+    value: float | None = None
 
 
 ALLOW = Decision("allow")

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import time
 
-from tests.prove.proofs import PROOFS, Figure
+from tests.prove.figures import PROOFS, Figure, load
 
 
 def main(words: list[str]) -> int:
     """Run and print; the exit status."""
+    load()
     chosen = [name for name in PROOFS if not words or any(word in name for word in words)]
     print(
         f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {time.strftime('%Y-%m-%d')}\n"
@@ -27,7 +28,7 @@ def main(words: list[str]) -> int:
 
 def _show(name: str) -> bool:
     started = time.perf_counter()
-    command = [sys.executable, "-W", "ignore", "-c", f"import tests.prove.proofs as p; p.run_one({name!r})"]
+    command = [sys.executable, "-W", "ignore", "-c", f"import tests.prove.figures as p; p.run_one({name!r})"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         print(f"FAILED {name}\n{done.stderr}")

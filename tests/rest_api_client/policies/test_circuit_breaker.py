@@ -446,7 +446,7 @@ def test_a_shared_state_breaks_for_all(world: AnyWorld) -> None:
         {"probes": True},
         {"window": 0},
         {"open_for": float("inf")},
-        {"key": "route"},
+        {"key": "road"},
     ],
 )
 def test_an_impossible_breaker_is_refused(options: dict[str, Any]) -> None:

@@ -310,7 +310,7 @@ def test_an_unbound_limit_is_a_value() -> None:
         {"rate": 1.0, "burst": 0},
         {"rate": 1.0, "max_wait": -1},
         {"rate": 1.0, "max_wait": float("nan")},
-        {"rate": 1.0, "key": "route"},
+        {"rate": 1.0, "key": "road"},
     ],
 )
 def test_an_impossible_limit_is_refused(options: dict[str, Any]) -> None:

@@ -282,5 +282,5 @@ def test_an_impossible_setting_is_refused() -> None:
     """The message names it."""
     with pytest.raises(ConfigurationError, match=r"max_wait=-1"):
         ServerPacing(max_wait=-1)
-    with pytest.raises(ConfigurationError, match=r"key='route'"):
-        ServerPacing(key="route")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"key='road'"):
+        ServerPacing(key="road")  # type: ignore[arg-type]

@@ -1,11 +1,10 @@
-"""The proofs: functions that measure, and give figures with bounds."""
+"""Proofs of time and memory: deadlines, bombs, back-offs, overhead, long runs, parsers."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import gzip
-import json
 import resource
 import socket
 import statistics
@@ -15,7 +14,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import httpx
@@ -37,43 +35,12 @@ from rest_api_client.runtimes.asynchronous import AsyncRuntime
 from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.transport import Capability, Exchange
 from rest_api_client.utils import parse_http_date, parse_link_header, parse_retry_after, redact_url
+from tests.prove.figures import Figure, proof
 
 ENGINES = ("httpx", "httpx2", "pyreqwest")
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One measured value and the most it may be; None for a bound means that it is only reported."""
-
-    what: str
-    value: float
-    unit: str
-    bound: float | None = None
-
-    @property
-    def holds(self) -> bool:
-        """Whether it is within its bound."""
-        return self.bound is None or self.value <= self.bound
-
-    def __str__(self) -> str:
-        bound = "" if self.bound is None else f" (at most {self.bound:g})"
-        return f"{self.what}: {self.value:.3g} {self.unit}{bound}"
-
-
 Timed = tuple[float, APIError | None]
-Proof = Callable[[], list[Figure]]
-PROOFS: dict[str, Proof] = {}
-
-
-def proof(function: Proof) -> Proof:
-    """Register a proof under its function's name."""
-    PROOFS[function.__name__.replace("_", " ")] = function
-    return function
-
-
-def run_one(name: str) -> None:
-    """Run a proof; its figures go to standard output as the last line."""
-    print(json.dumps([asdict(figure) for figure in PROOFS[name]()]))
 
 
 @contextmanager
@@ -218,7 +185,7 @@ def a_bomb_stays_small() -> list[Figure]:
                 "-W",
                 "ignore",
                 "-c",
-                f"import tests.prove.proofs as p; p.bomb({engine!r}, {face!r})",
+                f"import tests.prove.time_and_memory as p; p.bomb({engine!r}, {face!r})",
             ]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             figures.append(Figure(f"{engine}, {face}, peak added", float(done.stdout), "MB", 40))
@@ -425,7 +392,7 @@ def memory_is_flat_over_a_long_run() -> list[Figure]:
                     "-W",
                     "ignore",
                     "-c",
-                    f"import tests.prove.proofs as p; p.long_run({engine!r}, {face!r}, {url!r})",
+                    f"import tests.prove.time_and_memory as p; p.long_run({engine!r}, {face!r}, {url!r})",
                 ]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
                 figures.append(Figure(f"{engine}, {face}, added", float(done.stdout), "MB", 5))
