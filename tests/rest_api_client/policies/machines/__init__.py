@@ -1,0 +1,28 @@
+"""State machines that drive a policy's pure object beside a small model of it, and compare every answer.
+
+Each module here has one `Machine`, a Hypothesis `RuleBasedStateMachine`. `make test` runs each 500 times, `make prove`
+10,000 times.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+
+def machines() -> dict[str, type[RuleBasedStateMachine]]:
+    """Every machine, by the name of its module."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return {name: importlib.import_module(f"{__name__}.{name}").Machine for name in names}
+
+
+def drive(machine: type[RuleBasedStateMachine], runs: int) -> None:
+    """Run a machine so often; it fails with the shortest sequence of commands that shows a difference."""
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+    chosen = settings(
+        max_examples=runs, stateful_step_count=25, deadline=None, database=None, suppress_health_check=checks
+    )
+    run_state_machine_as_test(machine, settings=chosen)  # type: ignore[no-untyped-call]
