@@ -5,12 +5,7 @@
     @log_request
     def fetch(number): ...
 
-They are the policies of the chain, not copies: a call of the function is run as one call with its attempts, at whose
-end stands the function instead of an engine. What it returns comes back as it is; a `Response` is judged like any
-answer. What it raises is judged too: errors of this library by what they mean, others only where `on=` names them.
-
-Each decorated function has a state of its own, unless the policy was given one. Decorators work on what a call does;
-a generator's call does nothing yet, so generator functions are refused.
+Each is a `Guard` of one policy (`guard`), for one function: it has a state of its own, unless the policy was given one.
 
 A thread cannot be interrupted. On a sync function `deadline` tells the clients called inside when to be over, and
 refuses to begin when it is too late already; it never claims to stop the function itself.
@@ -22,15 +17,15 @@ import functools
 import logging
 from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import Any, ParamSpec, Protocol, Self, TypeAlias, TypeVar, cast, overload
+from typing import Any, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from rest_api_client.checks import check_above_zero
 from rest_api_client.clock import SYSTEM, Clock
-from rest_api_client.context import Context, Random
+from rest_api_client.context import Random
 from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded
-from rest_api_client.function_calls import FunctionRunner, finished, is_async, name_of
-from rest_api_client.models import Request, Response
-from rest_api_client.outcome import Classify, Kind, Outcome, classify_http
+from rest_api_client.function_calls import finished, is_async, name_of
+from rest_api_client.guard import Failures, Guard
+from rest_api_client.models import Response
 from rest_api_client.pipeline import Policy
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.deadline import (
@@ -42,17 +37,12 @@ from rest_api_client.policies.deadline import (
 )
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.retry import RetryConfig
-from rest_api_client.runtimes.asynchronous import AsyncRuntime
-from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.telemetry import LOGGER
 from rest_api_client.utils import unknown
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-
-Failures: TypeAlias = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
-"""Which exceptions of a function are failures: classes, or a function that says so."""
 
 
 class Decorator(Protocol):
@@ -151,28 +141,10 @@ def deadline(seconds: float, *, clock: Clock = SYSTEM) -> Decorator:
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         if is_async(function):
-            return _async_deadline(function, seconds, clock)
+            return Guard(Deadline(seconds=seconds), clock=clock)(function)
         return _sync_deadline(function, seconds, clock)
 
     return cast("Decorator", decorate)
-
-
-def _async_deadline(function: Callable[..., Any], seconds: float, clock: Clock) -> Callable[..., Any]:
-    runner = FunctionRunner(Deadline(seconds=seconds), AsyncRuntime(clock), function, classify_http, None)
-
-    @functools.wraps(function)
-    async def limited(*args: Any, **kwargs: Any) -> Any:
-        async def work(context: Context) -> Any:
-            assert context.call.deadline is not None
-            token = ambient_deadline.set(AmbientDeadline(clock, context.call.deadline))
-            try:
-                return await function(*args, **kwargs)
-            finally:
-                ambient_deadline.reset(token)
-
-        return await runner.run(work)
-
-    return limited
 
 
 def _sync_deadline(function: Callable[..., Any], seconds: float, clock: Clock) -> Callable[..., Any]:
@@ -278,45 +250,19 @@ def _decorator(
     random: Random | None,
 ) -> Any:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        if is_async(function):
-            runner = FunctionRunner(policy, AsyncRuntime(clock), function, _classifier(on), random)
-
-            @functools.wraps(function)
-            async def wrapped_async(*args: Any, **kwargs: Any) -> Any:
-                return await runner.run(lambda context: function(*args, **kwargs))
-
-            return wrapped_async
-
-        runtime = SyncRuntime(clock)
-        runner = FunctionRunner(policy, runtime, function, _classifier(on), random)
-
-        @functools.wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            async def work(context: Context) -> Any:
-                return finished(function(*args, **kwargs), name_of(function))
-
-            return runtime.run(runner.run(work))
-
-        return wrapped
+        is_async(function)  # refuses what is no function, before a name is asked for
+        guard = Guard(_named(policy, name_of(function)), on=on, clock=clock, random=random)
+        return guard(function)
 
     return decorate if function is None else decorate(function)
 
 
-def _classifier(on: Failures | None) -> Classify:
-    def classify(request: Request, result: Response | BaseException) -> Outcome:
-        outcome = classify_http(request, result)
-        if on is None or not isinstance(result, Exception):
-            return outcome
-        if not _is_failure(result, on):
-            return replace(outcome, kind=Kind.REJECTED)
-        failed = outcome.kind in (Kind.FAILED, Kind.THROTTLED)
-        return outcome if failed else replace(outcome, kind=Kind.FAILED, reason=type(result).__name__)
-
-    return classify
-
-
-def _is_failure(error: Exception, on: Failures) -> bool:
-    return isinstance(error, on) if isinstance(on, type | tuple) else on(error)
+def _named(policy: Policy, name: str) -> Policy:
+    """The policy with a state that goes by the function's name, where it has one of its own."""
+    keyed = any(option.name == "key" for option in fields(cast("Any", policy)))
+    if not keyed or getattr(policy, "state", None) is not None:
+        return policy
+    return cast("Policy", replace(cast("Any", policy), key=lambda request: name))
 
 
 def _built(kind: Callable[..., T], options: dict[str, Any]) -> T:

@@ -1,7 +1,7 @@
 """A call of any function as one call of the chain: with attempts, records, events, and policies round it.
 
-At the end of the chain stands the function instead of an engine, and in the request's place its name. What it returns
-travels up inside a `Returned`, unless it is a `Response` itself.
+At the end of the chain stands the function instead of an engine, and in the request's place its name and arguments.
+What it returns travels up inside a `Returned`, unless it is a `Response` itself.
 """
 
 from __future__ import annotations
@@ -9,30 +9,34 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from random import Random, SystemRandom  # noqa: TID251  the default source of chance; rehearsals give their own
-from typing import Any, Final, TypeAlias, TypeVar
+from collections.abc import Callable, Sequence
+from contextvars import Token
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
 
-from rest_api_client.attempts import AttemptLevel
-from rest_api_client.context import Call, Context
+from rest_api_client.context import Call, Context, Random
+from rest_api_client.events import Sink, fan_out
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.urls import URL
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Classify
-from rest_api_client.pipeline import Policy, Stateful
-from rest_api_client.policies.circuit_breaker import CircuitBreaker
-from rest_api_client.policies.deadline import ambient_moment
-from rest_api_client.policies.rate_limiter import RateLimit
+from rest_api_client.pipeline import Pipeline, Policy
+from rest_api_client.policies.deadline import AmbientDeadline, ambient_deadline, ambient_moment
 from rest_api_client.runtime import Runtime
+from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.telemetry import LOGGER, log_event
+from rest_api_client.transport import Capability, Exchange
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionCall(Request):
-    """What stands in a request's place: the function, by its name."""
+    """What stands in a request's place: the function by its name, and what it is called with."""
+
+    function: Callable[..., Any] = field(repr=False)
+    args: tuple[Any, ...] = field(default=(), repr=False)
+    kwargs: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def label(self) -> str:
@@ -41,7 +45,7 @@ class FunctionCall(Request):
 
     @property
     def idempotent(self) -> bool:
-        """Whoever decorates a function says that it may be called again."""
+        """Whoever guards a function says that it may be called again."""
         return True
 
 
@@ -55,54 +59,79 @@ class Returned(Response):
         self.value = value
 
 
-_NOWHERE: Final = URL(scheme="function", host="", port=0, target="/")
+class _Functions:
+    """What stands where a client has its transport. A function cannot be told to stop."""
 
-Work: TypeAlias = Callable[[Context], Awaitable[Any]]
+    name: Final = "function"
+    capabilities: frozenset[Capability] = frozenset()
+
+    async def send(self, request: Request, exchange: Exchange) -> Response:
+        """Call the function.
+
+        Raises:
+            Exception: what it raises.
+        """
+        assert isinstance(request, FunctionCall)
+        exchange.handed_over = True
+        token = _publish(exchange)
+        try:
+            result = request.function(*request.args, **request.kwargs)
+            result = await result if is_async(request.function) else finished(result, name_of(request.function))
+        finally:
+            if token is not None:
+                ambient_deadline.reset(token)
+        return result if isinstance(result, Response) else Returned(result)
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""
+
+
+def _publish(exchange: Exchange) -> Token[AmbientDeadline | None] | None:
+    """Have the clients inside the function obey its deadline."""
+    if exchange.deadline is None:
+        return None
+    return ambient_deadline.set(AmbientDeadline(exchange.clock, exchange.deadline))
 
 
 class FunctionRunner:
-    """Runs calls of one function through one policy."""
+    """Runs calls of functions through policies."""
 
     def __init__(
         self,
-        policy: Policy,
+        policies: Sequence[Policy],
         runtime: Runtime,
-        function: Callable[..., Any],
         classify: Classify,
-        random: Random | None,
+        random: Random,
+        emit: Sink | None = None,
     ) -> None:
-        name = name_of(function)
-        if isinstance(policy, RateLimit | CircuitBreaker) and policy.state is None:
-            policy = replace(policy, key=lambda request: name)
-        self.policy = policy.bind(runtime) if isinstance(policy, Stateful) else policy
-        self.runtime = runtime
-        self.request = FunctionCall(method="CALL", url=_NOWHERE, template=name)
-        self.classify = classify
-        self.random = random or SystemRandom()
-
-    async def run(self, work: Work) -> Any:
-        """One call: the function's own result, or its own error."""
+        functions = _Functions()
 
         async def end(request: Request, context: Context) -> Response:
             assert context.exchange is not None
-            context.exchange.handed_over = True
-            result = await work(context)
-            return result if isinstance(result, Response) else Returned(result)
+            return await functions.send(request, context.exchange)
 
-        emit = log_event if LOGGER.isEnabledFor(logging.WARNING) else None
-        call = Call(self.runtime, self.random, classify=self.classify, emit=emit)
+        self.pipeline = Pipeline(policies, functions, runtime, end)
+        self.runtime = runtime
+        self.classify = classify
+        self.random = random
+        self.emit = fan_out((emit, log_event)) if emit is not None else log_event
+
+    def call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """One call: the function's own result, or its own error; of an async function, what is to be awaited."""
+        work = self._run(function, args, kwargs)
+        return self.runtime.run(work) if isinstance(self.runtime, SyncRuntime) else work
+
+    async def _run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        name = name_of(function)
+        url = URL(scheme="function", host=name, port=0, target="/")
+        request = FunctionCall(method="CALL", url=url, template=name, function=function, args=args, kwargs=kwargs)
+        call = Call(self.runtime, self.random, classify=self.classify, emit=self._audience())
         call.deadline = ambient_moment(self.runtime.clock)
-        response = await self._through(end, Context(call))
+        response = await self.pipeline(request, Context(call))
         return response.value if isinstance(response, Returned) else response
 
-    def _through(self, end: Callable[[Request, Context], Awaitable[Response]], context: Context) -> Awaitable[Response]:
-        if not self.policy.stage.per_attempt:
-            return self.policy(self.request, context, AttemptLevel(end))
-
-        def attempt(request: Request, context: Context) -> Awaitable[Response]:
-            return self.policy(request, context, end)
-
-        return AttemptLevel(attempt)(self.request, context)
+    def _audience(self) -> Sink | None:
+        return self.emit if self.emit is not log_event or LOGGER.isEnabledFor(logging.WARNING) else None
 
 
 def name_of(function: Callable[..., Any]) -> str:

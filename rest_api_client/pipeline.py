@@ -104,19 +104,23 @@ class Pipeline:
         policies: in any order; each is put at its stage, several of one stage stay as given.
         transport: where the chain ends.
         runtime: what the policies wait on; their states are made for its clock.
+        end: what stands at the end instead of the transport's `send`.
 
     Raises:
         ConfigurationError: two policies where one stage takes only one, or something that is no policy.
     """
 
-    def __init__(self, policies: Iterable[Policy], transport: Transport, runtime: Runtime) -> None:
+    def __init__(
+        self, policies: Iterable[Policy], transport: Transport, runtime: Runtime, end: Proceed | None = None
+    ) -> None:
         self.transport = transport
-        bound = [_bind(policy, runtime) for policy in policies]
-        self.policies: Sequence[Policy] = sorted(bound, key=lambda policy: policy.stage)
+        self.policies: Sequence[Policy] = sorted(
+            (bound(policy, runtime) for policy in policies), key=lambda policy: policy.stage
+        )
         _refuse_doubles(self.policies)
         calls = [policy for policy in self.policies if not policy.stage.per_attempt]
         attempts = [policy for policy in self.policies if policy.stage.per_attempt]
-        self._handle = _chain(calls, AttemptLevel(_chain(attempts, Terminal(transport))))
+        self._handle = _chain(calls, AttemptLevel(_chain(attempts, end or Terminal(transport))))
 
     def __call__(self, request: Request, context: Context) -> Awaitable[Response]:
         """Send a request through the chain."""
@@ -143,14 +147,19 @@ class Pipeline:
 _REPEATABLE = frozenset({Stage.CALL_MIDDLEWARE, Stage.ATTEMPT_MIDDLEWARE, Stage.RATE_LIMIT})
 
 
-def _bind(policy: Policy, runtime: Runtime) -> Policy:
-    bound = policy.bind(runtime) if isinstance(policy, Stateful) else policy
-    if isinstance(bound, type) or not callable(bound) or not isinstance(getattr(bound, "stage", None), Stage):
+def bound(policy: Policy, runtime: Runtime) -> Policy:
+    """A policy with a state of its own, if it has any, ready to stand in a chain.
+
+    Raises:
+        ConfigurationError: it is no policy.
+    """
+    ready = policy.bind(runtime) if isinstance(policy, Stateful) else policy
+    if isinstance(ready, type) or not callable(ready) or not isinstance(getattr(ready, "stage", None), Stage):
         raise ConfigurationError(
-            f"{bound!r} is no policy: it needs a `stage` and `async __call__(request, context, proceed)`; "
+            f"{ready!r} is no policy: it needs a `stage` and `async __call__(request, context, proceed)`; "
             "a plain function goes to middleware="
         )
-    return bound
+    return ready
 
 
 def _refuse_doubles(policies: Sequence[Policy]) -> None:
