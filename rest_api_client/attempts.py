@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from rest_api_client.context import Context
+from rest_api_client.context import Call, Context
 from rest_api_client.events import AttemptEnded
 from rest_api_client.exceptions import APIError, DeadlineExceeded, HookError, RefusedError, TransportError
 from rest_api_client.http.redaction import redact_url
@@ -39,33 +39,18 @@ class AttemptLevel:
         """One attempt: a single pass, or a few where authentication asks again."""
         memory: dict[str, Kept] = {}
         try:
-            return await self._passes(request, context, memory)
+            for _ in range(MAX_RESENDS + 1):
+                attempt = _begin(context.call, memory)
+                context.record = attempt.record
+                response = await self._pass(request, attempt)
+                if attempt.again is None:
+                    return response
+                request = attempt.again
+                await close(response)
         finally:
             for kept in memory.values():
                 await kept.aclose()
-
-    async def _passes(self, request: Request, context: Context, memory: dict[str, Kept]) -> Response:
-        for _ in range(MAX_RESENDS + 1):
-            attempt = self._begin(context, memory)
-            context.record = attempt.record
-            response = await self._pass(request, attempt)
-            if attempt.again is None:
-                return response
-            request = attempt.again
-            await close(response)
         raise HookError(f"authentication asked for more than {MAX_RESENDS} resends: it may be looping", request=request)
-
-    def _begin(self, context: Context, memory: dict[str, Kept]) -> Context:
-        call = context.call
-        attempt = Context(call)
-        attempt.memory = memory
-        attempt.exchange = Exchange(call.runtime.clock, call.options.timeouts, call.deadline)
-        started = call.runtime.now() - call.started
-        with call.lock:
-            attempt.record = len(call.attempts)
-            number = attempt.record + 1
-            call.attempts.append(Attempt(number=number, started=started, elapsed=0.0, url="", reason="in flight"))
-        return attempt
 
     async def _pass(self, request: Request, attempt: Context) -> Response:
         if attempt.options.attempt_headers:
@@ -85,41 +70,52 @@ class AttemptLevel:
         return response
 
 
+def _begin(call: Call, memory: dict[str, Kept]) -> Context:
+    attempt = Context(call)
+    attempt.memory = memory
+    attempt.exchange = Exchange(call.runtime.clock, call.options.timeouts, call.deadline)
+    started = call.runtime.now() - call.started
+    with call.lock:
+        attempt.record = len(call.attempts)
+        call.attempts.append(
+            Attempt(number=attempt.record + 1, started=started, elapsed=0.0, url="", reason="in flight")
+        )
+    return attempt
+
+
 def _record(request: Request, context: Context, result: Response | BaseException) -> None:
+    """Finish the attempt's record, and tell it."""
     call, exchange = context.call, context.exchange
     assert exchange is not None
-    begun = call.attempts[context.record]
-    error, reason = _end(request, context, result)
-    if isinstance(result, Response | Exception) and not isinstance(result, RefusedError | DeadlineExceeded):
-        call.last = result
-    record = call.attempts[context.record] = Attempt(
-        number=begun.number,
-        started=begun.started,
-        elapsed=call.runtime.now() - call.started - begun.started,
-        url=redact_url(str(request.url)),
-        status_code=_status(result),
-        error=error,
-        reason=reason,
-        sent=exchange.bytes_sent,
-        peer=exchange.peer,
-        http_version=exchange.http_version,
-        notes=context.notes,
-    )
-    context.tell(AttemptEnded, request, attempt=record)
-
-
-def _end(request: Request, context: Context, result: Response | BaseException) -> tuple[str | None, str]:
-    """The error's name and the reason. asyncio, trio and threads cancel with classes of their own: here all are one."""
+    record = call.attempts[context.record]
+    record.url = redact_url(str(request.url))
+    record.elapsed = call.runtime.now() - call.started - record.started
+    record.sent = exchange.bytes_sent
+    record.peer = exchange.peer
+    record.http_version = exchange.http_version
+    record.notes += context.notes
     if isinstance(result, Response):
-        return None, context.classify(request, result).reason
-    if isinstance(result, Exception):
-        return type(result).__name__, context.classify(request, result).reason
-    return ("DeadlineExceeded", "deadline") if context.remaining == 0 else ("Cancelled", "cancelled")
+        record.status_code = result.status_code
+        record.reason = context.classify(request, result).reason
+        call.last = result
+    else:
+        _record_error(request, context, record, result)
+    if context.emit is not None:
+        context.tell(AttemptEnded, request, attempt=record)
 
 
-def _status(result: Response | BaseException) -> int | None:
-    response = result.response if isinstance(result, APIError) else result
-    return response.status_code if isinstance(response, Response) else None
+def _record_error(request: Request, context: Context, record: Attempt, error: BaseException) -> None:
+    """Write down how it failed. asyncio, trio and threads cancel with classes of their own: here all are one."""
+    if isinstance(error, APIError) and error.response is not None:
+        record.status_code = error.response.status_code
+    if isinstance(error, Exception):
+        record.error, record.reason = type(error).__name__, context.classify(request, error).reason
+        if not isinstance(error, RefusedError | DeadlineExceeded):
+            context.call.last = error
+    elif context.remaining == 0:
+        record.error, record.reason = "DeadlineExceeded", "deadline"
+    else:
+        record.error, record.reason = "Cancelled", "cancelled"
 
 
 class Terminal:

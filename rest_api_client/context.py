@@ -7,7 +7,7 @@ call's own, and a fresh one per attempt. Policies read time, chance and options 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random as Random  # noqa: TID251  the type alone, for all who are handed a generator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -205,8 +205,7 @@ class Context:
             return
         with self.call.lock:
             if self.call.attempts:
-                latest = self.call.attempts[-1]
-                self.call.attempts[-1] = replace(latest, notes=(*latest.notes, note))
+                self.call.attempts[-1].notes += (note,)
 
     async def forecast(self, request: Request) -> list[Forecast]:
         """What the policies of the attempt level would do with this request now; nothing where there is no chain."""

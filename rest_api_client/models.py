@@ -43,6 +43,8 @@ T = TypeVar("T")
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"})
 """RFC 9110, section 9.2.2, and the QUERY method's own specification."""
+IDEMPOTENCY_KEY = "Idempotency-Key"
+"""The field that carries the key by which a server recognises a repeat, where a call names no other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,7 @@ class Request:
         body: bytes, replayable or one-shot (`http.bodies`).
         template: the path as the caller wrote it ("/users/{id}"), the name under which this request is counted.
         home: the origins that this call's credentials belong to; anywhere else it goes without them.
+        key_header: the name of the field that carries its idempotency key, where it has one.
     """
 
     method: str
@@ -64,6 +67,7 @@ class Request:
     body: Body = EMPTY
     template: str | None = None
     home: frozenset[Origin] = frozenset()
+    key_header: str = IDEMPOTENCY_KEY
 
     def __post_init__(self) -> None:
         if not isinstance(self.method, str) or not _METHOD.fullmatch(self.method):
@@ -97,7 +101,7 @@ class Request:
     @property
     def idempotency_key(self) -> str | None:
         """The key by which the server recognises a repeat, where the request carries one."""
-        return self.headers.get("idempotency-key")
+        return self.headers.get(self.key_header) or None
 
     @property
     def label(self) -> str:
@@ -123,9 +127,11 @@ class Note:
     wait: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Attempt:
     """One request that was put on the wire, or that the chain stopped just before.
+
+    Written while the call runs; what `response.attempts` gives is finished.
 
     Attributes:
         number: counts from 1; a resend for authentication or a redirect has a number of its own.

@@ -60,7 +60,8 @@ class Telemetry:
             return await proceed(request, context)
         context.emit = context.call.emit = emit
         context.call.only = only
-        context.tell(CallStarted, request, url=redact_url(str(request.url)))
+        if only is None:
+            context.tell(CallStarted, request, url=redact_url(str(request.url)))
         if context.withheld:
             context.tell(CredentialsWithheld, request, origin=str(request.url.origin), names=context.withheld)
         try:

@@ -78,6 +78,14 @@ class Headers(MutableMapping[str, str]):
             return [_field(name, value) for _, name, value in self._fields]
         return list(self._fields)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many field lines there are, and the characters of their names and values."""
+        size = 0
+        for _, name, value in self._fields:
+            size += len(name) + len(value)
+        return len(self._fields), size
+
     def copy(self) -> Headers:
         """An independent copy."""
         return self.without(())
@@ -123,7 +131,10 @@ class Headers(MutableMapping[str, str]):
 
     def __contains__(self, name: object) -> bool:
         key = name.lower() if isinstance(name, str) else name
-        return any(k == key for k, _, _ in self._fields)
+        for field in self._fields:  # noqa: SIM110  asked several times per request: a generator costs more than the rest
+            if field[0] == key:
+                return True
+        return False
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys(key for key, _, _ in self._fields))

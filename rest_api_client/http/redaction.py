@@ -75,6 +75,8 @@ def redact_url(url: str) -> str:
 
     Takes any text, relative references and broken URLs too, and never raises.
     """
+    if "@" not in url and "=" not in url:
+        return url
     url = _USERINFO.sub(rf"\1{MASK}@", url)
     kept: list[str] = []
     done = 0

@@ -31,8 +31,16 @@ class Origin(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return _written(self)
+
+
+@lru_cache(maxsize=1024)
+def _written(origin: Origin) -> str:
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    return f"{origin.scheme}://{host}:{origin.port}"
+
+
+_origin = lru_cache(maxsize=1024)(Origin)
 
 
 class Userinfo(NamedTuple):
@@ -67,7 +75,7 @@ class URL:
     @property
     def origin(self) -> Origin:
         """What credentials belong to."""
-        return Origin(self.scheme, self.host, self.port)
+        return _origin(self.scheme, self.host, self.port)
 
     @property
     def netloc(self) -> str:

@@ -44,6 +44,9 @@ class ForeignJars:
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()
 
+    def __len__(self) -> int:
+        return len(self._jars)
+
     def find(self, origin: Origin) -> CookieJar | None:
         """The origin's jar, if it ever set a cookie while it was foreign."""
         return self._jars.get(origin)
@@ -77,12 +80,13 @@ class Cookies:
 
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
         """Send the request with its cookies, and store those of the answer."""
-        now = context.runtime.time()
-        self._tell_withheld(request, context, now)
-        response = await proceed(self._with_cookies(request, now), context)
-        values = response.headers.get_list("set-cookie")
-        if values:
-            self._store(request, values, context.runtime.time())
+        if self.jar or self.foreign:
+            now = context.runtime.time()
+            self._tell_withheld(request, context, now)
+            request = self._with_cookies(request, now)
+        response = await proceed(request, context)
+        if "set-cookie" in response.headers:
+            self._store(request, response.headers.get_list("set-cookie"), context.runtime.time())
         return response
 
     def _with_cookies(self, request: Request, now: float) -> Request:

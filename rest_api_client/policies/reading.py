@@ -52,13 +52,12 @@ class Decode:
 
 
 def _check_head(response: Response, limits: BodyLimits) -> None:
-    fields = response.headers.multi_items()
-    if limits.max_headers is not None and len(fields) > limits.max_headers:
+    lines, size = response.headers.size
+    if limits.max_headers is not None and lines > limits.max_headers:
         raise ResponseTooLarge(
-            f"the answer has {len(fields)} header fields, more than {limits.max_headers}: "
+            f"the answer has {lines} header fields, more than {limits.max_headers}: "
             "if the server means it, raise BodyLimits(max_headers=...)"
         )
-    size = sum(len(name) + len(value) for name, value in fields)
     if limits.max_header_bytes is not None and size > limits.max_header_bytes:
         raise ResponseTooLarge(
             f"the answer's header fields have {size} bytes, more than {limits.max_header_bytes}: "
