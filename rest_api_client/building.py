@@ -17,12 +17,12 @@ from rest_api_client.http.encoding import content_headers, encode_body
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.serializers import Serializer
 from rest_api_client.http.urls import URL, Origin, Userinfo, join, quoted, scalar, split_userinfo
-from rest_api_client.models import Request
+from rest_api_client.idempotency import IdempotencyKey, KeyStyle, as_key
+from rest_api_client.models import IDEMPOTENCY_KEY, Request
 from rest_api_client.options import RequestOptions
 from rest_api_client.policies.credentials import withhold_echo, withhold_headers, withhold_params
 from rest_api_client.typing import ParamTypes, Scalar
 
-IDEMPOTENCY_KEY = "Idempotency-Key"
 _ORIGIN = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -51,6 +51,7 @@ class RequestBuilder:
         serializer: writes `json=`.
         random: makes idempotency keys and multipart boundaries.
         user_agent: the User-Agent field, or None.
+        key_style: how idempotency keys are written that do not say it themselves.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class RequestBuilder:
         serializer: Serializer,
         random: Random,
         user_agent: str | None,
+        key_style: KeyStyle = "plain",
     ) -> None:
         self._base_url = base_url
         self.home = _origins(base_url, allow_origins)
         self.base_userinfo = split_userinfo(base_url)[1] if base_url is not None else None
         self._serializer = serializer
         self._random = random
+        self._key_style = key_style
         agent = [("User-Agent", user_agent)] if user_agent is not None else []
         self._defaults = Headers([("Accept", "*/*"), ("Accept-Encoding", accept_encoding()), *agent])
 
@@ -89,13 +92,15 @@ class RequestBuilder:
             params, left_params = withhold_params(params)
             withheld = tuple(dict.fromkeys((*left_headers, *left_params, *echoed)))
         body, content_headers = self._body(options)
+        key = as_key(options.get("idempotency_key"))
         request = Request(
             method=method.upper() if isinstance(method, str) and method.islower() else method,
             url=target.with_params(params).with_params(options.get("params")),
-            headers=self._headers(headers, content_headers, options),
+            headers=self._headers(headers, content_headers, options, key),
             body=body,
             template=template,
             home=home,
+            key_header=key.header if key is not None else IDEMPOTENCY_KEY,
         )
         return Built(request, userinfo, withheld)
 
@@ -107,15 +112,16 @@ class RequestBuilder:
         template = _ORIGIN.sub("", url.partition("?")[0].partition("#")[0])
         return f"/{template.lstrip('/')}", target, userinfo
 
-    def _headers(self, client: Headers, content: Mapping[str, str], options: RequestOptions) -> Headers:
+    def _headers(
+        self, client: Headers, content: Mapping[str, str], options: RequestOptions, key: IdempotencyKey | None
+    ) -> Headers:
         merged = content_headers(self._defaults.merged(client), content, options.get("headers"))
         cookies = options.get("cookies")
         if cookies:
             own = [merged["cookie"]] if "cookie" in merged else []
             merged["Cookie"] = "; ".join([*own, *(cookie_pair(name, value) for name, value in cookies.items())])
-        key = options.get("idempotency_key")
-        if key:
-            merged[IDEMPOTENCY_KEY] = f"{self._random.getrandbits(128):032x}" if key is True else key
+        if key is not None:
+            merged[key.header] = key.written(self._random, self._key_style)
         return merged
 
     def _body(self, options: RequestOptions) -> tuple[Body, Mapping[str, str]]:

@@ -75,6 +75,7 @@ class ClientCore:
             serializer=self.serializer,
             random=self.random,
             user_agent=config.user_agent,
+            key_style=config.idempotency_key_style,
         )
         self._keep_cookies(config)
         self._defaults = CallOptions(timeouts=config.timeout, attempt_headers=config.attempt_headers)

@@ -24,6 +24,7 @@ from rest_api_client.http.headers import Headers
 from rest_api_client.http.redaction import MASK, redact_url
 from rest_api_client.http.serializers import Serializer
 from rest_api_client.http.urls import encode_params
+from rest_api_client.idempotency import KeyStyle, check_key_style
 from rest_api_client.middleware import MiddlewareTypes
 from rest_api_client.outcome import Classify, classify_http
 from rest_api_client.pipeline import Policy
@@ -73,6 +74,7 @@ class APIConfig:
         raise_for_status: whether 4xx and 5xx raise.
         attempt_headers: whether `x-call-id` and `x-attempt` are sent.
         user_agent: the User-Agent field; None sends none.
+        idempotency_key_style: "plain", or "quoted" as a structured string (RFC 9651), for servers that want that.
         events: sinks for events (`MetricsCollector` is one).
         classify: what an attempt's end means.
         clock: the clock everything waits on.
@@ -101,6 +103,7 @@ class APIConfig:
     raise_for_status: bool = True
     attempt_headers: bool = False
     user_agent: str | None = "rest-api-client-kit/0.1"
+    idempotency_key_style: KeyStyle = "plain"
     events: Sequence[Sink] = ()
     classify: Classify = classify_http
     clock: Clock = SYSTEM
@@ -185,6 +188,7 @@ class ClientOptions(TypedDict, total=False):
     raise_for_status: bool
     attempt_headers: bool
     user_agent: str | None
+    idempotency_key_style: KeyStyle
     events: Sequence[Sink]
     classify: Classify
     clock: Clock
@@ -407,6 +411,7 @@ def _check_types(config: APIConfig) -> None:
         given = type(config.base_url).__name__  # it may hold a password: not shown
         raise ConfigurationError(f"base_url is of type {given}: give a str such as 'https://api.example.com/v1'")
     check_flag("", raise_for_status=config.raise_for_status, attempt_headers=config.attempt_headers)
+    check_key_style("idempotency_key_style=", config.idempotency_key_style)
     _check_callables(config)
     check_mapping("cookies", config.cookies)
     if config.random is not None and not isinstance(cast("object", config.random), Random | int):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from rest_api_client.auth.schemes import AuthTypes
+from rest_api_client.idempotency import IdempotencyKey
 from rest_api_client.transport import Timeouts
 from rest_api_client.typing import (
     ContentTypes,
@@ -53,8 +54,8 @@ class RequestOptions(TypedDict, total=False):
     """Whether a request that is not idempotent may be sent again although the server may have acted on it."""
     follow_redirects: bool
     """Whether redirects are followed."""
-    idempotency_key: bool | str
-    """True makes a key, the same for all attempts of this call; a str is sent as it is."""
+    idempotency_key: bool | str | IdempotencyKey
+    """True makes a key, the same for all attempts of this call; a str is one; an `IdempotencyKey` also says how."""
     priority: int
     """How important the call is, 0 (shed first) to 4 (shed last); 2 unless given. A bulkhead goes by it."""
     raise_for_status: bool

@@ -63,15 +63,17 @@ Classify: TypeAlias = Callable[[Request, Response | BaseException], Outcome]
 _REFUSED_UNREAD = frozenset({425, 429})
 """425: RFC 8470 section 5.2; 429: the limiter stands before the application (RFC 6585 section 4)."""
 _TRANSIENT = frozenset({408, 425, 500, 502, 503, 504})
+IN_PROGRESS = "in progress"
+"""409 to a request with an idempotency key: the first one of that key is still at work."""
 _OK = Outcome(Kind.OK, "ok", processed="yes")
 
 
 def classify_http(request: Request, result: Response | BaseException) -> Outcome:
     """The outcome of an HTTP attempt."""
-    return _of_response(result) if isinstance(result, Response) else _of_error(result)
+    return _of_response(request, result) if isinstance(result, Response) else _of_error(request, result)
 
 
-def _of_response(response: Response) -> Outcome:
+def _of_response(request: Request, response: Response) -> Outcome:
     status = response.status_code
     if status < 400:
         return _OK
@@ -81,6 +83,8 @@ def _of_response(response: Response) -> Outcome:
         return Outcome(Kind.THROTTLED, "status 429", retry_after, processed)
     if status in _TRANSIENT:
         return Outcome(Kind.FAILED, f"status {status}", retry_after, processed)
+    if status == 409 and request.idempotency_key is not None:
+        return Outcome(Kind.THROTTLED, IN_PROGRESS, retry_after, processed)
     return Outcome(Kind.FAILED if status > 504 else Kind.REJECTED, f"status {status}", retry_after, processed)
 
 
@@ -96,9 +100,9 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
-def _of_error(error: BaseException) -> Outcome:
+def _of_error(request: Request, error: BaseException) -> Outcome:
     if isinstance(error, StatusError) and error.response is not None:  # raised by a hook or middleware
-        return _of_response(error.response)
+        return _of_response(request, error.response)
     if isinstance(error, TransportError):
         return Outcome(Kind.FAILED, _words(error), processed=error.processed)
     for kind, reason in _REASONS:

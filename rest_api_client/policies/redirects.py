@@ -39,7 +39,8 @@ _LOOP = 3
 """Times one request may be sent in a call: twice happens where a server sets a cookie or wakes something in between."""
 
 _OF_THE_BODY = frozenset({"transfer-encoding", "expect", "digest", "repr-digest", "idempotency-key"})
-"""Fields that speak of a body or of the action it asks for, as those that begin with `content-` do."""
+"""Fields that speak of a body or of the action it asks for, as those that begin with `content-` do, and as the one in
+which the idempotency key was sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,14 +156,15 @@ def _moved(request: Request, target: URL, status: int) -> Request:
         status in {301, 302} and request.method == "POST"
     )
     if to_get:
-        return request.replace(method="GET", url=target, headers=_without_body(headers), body=EMPTY)
+        return request.replace(method="GET", url=target, headers=_without_body(headers, request), body=EMPTY)
     if status == 303:
-        return request.replace(url=target, headers=_without_body(headers), body=EMPTY)
+        return request.replace(url=target, headers=_without_body(headers, request), body=EMPTY)
     return request.replace(url=target, headers=headers)
 
 
-def _without_body(headers: Headers) -> Headers:
-    return headers.without(name for name in headers if name in _OF_THE_BODY or name.startswith("content-"))
+def _without_body(headers: Headers, request: Request) -> Headers:
+    gone = [name for name in headers if name in _OF_THE_BODY or name.startswith("content-")]
+    return headers.without([*gone, request.key_header])
 
 
 def _place(request: Request) -> tuple[str, str]:

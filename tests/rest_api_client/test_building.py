@@ -198,7 +198,7 @@ def test_an_idempotency_key_is_made_or_taken() -> None:
     assert first != second
     assert build(method="POST", idempotency_key="mine").request.idempotency_key == "mine"
     assert build(method="POST", idempotency_key=False).request.idempotency_key is None
-    with pytest.raises(ConfigurationError, match="must be a str"):
+    with pytest.raises(ConfigurationError, match="of type int: give True"):
         build(idempotency_key=5)
 
 
