@@ -20,6 +20,7 @@ from rest_api_client.client_core import ClientCore
 from rest_api_client.config import APIConfig, ClientOptions
 from rest_api_client.downloads import check_target, save
 from rest_api_client.exceptions import ClosedError
+from rest_api_client.explain import Explanation
 from rest_api_client.hooks import check_hooks, rest_of_attempt, send
 from rest_api_client.models import Request, Response
 from rest_api_client.options import RequestOptions
@@ -131,6 +132,21 @@ class APIClient(Surface):
         with self.stream("GET", url, **options) as response:
             self._runtime.run(save(response.response, path, on_progress))
             return response.response
+
+    def explain(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Explanation:
+        """What would happen to a request now, and why: `str()` of it reads well, `as_dict()` is plain data.
+
+        Nothing is sent, and no limit, breaker or queue is changed. `prepare_request` is called.
+
+        Args:
+            method: the request's method.
+            url: as for `request`.
+            options: as for `request`.
+
+        Raises:
+            ConfigurationError: an option that cannot work.
+        """
+        return self._runtime.run(self._core.explain(method, url, options))
 
     def as_httpx_transport(self) -> httpx.BaseTransport:
         """This client's breaker, limiter, retries, credentials and engine, to mount under any `httpx.Client`.

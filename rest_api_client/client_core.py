@@ -20,6 +20,7 @@ from rest_api_client.connection import ConnectionOptions
 from rest_api_client.context import Call, CallOptions, Context
 from rest_api_client.engines import open_engine
 from rest_api_client.exceptions import APIError, CapabilityError, ClosedError, ConfigurationError
+from rest_api_client.explain import Explanation, explained
 from rest_api_client.hooks import attempt_hooks, checked, overridden, settle
 from rest_api_client.http.cookies import CookieJar
 from rest_api_client.http.headers import Headers
@@ -145,6 +146,21 @@ class ClientCore:
 
     async def call(self, method: str, url: str, options: RequestOptions, *, stream: bool = False) -> Response:
         """Run one call from its options to a response that is ready for the caller."""
+        request, call, withheld = await self._begin(method, url, options, stream=stream)
+        response = await self._send(request, call, withheld)
+        return await self._finish(response, options)
+
+    async def explain(self, method: str, url: str, options: RequestOptions) -> Explanation:
+        """What would happen to a call now."""
+        request, call, withheld = await self._begin(method, url, options, stream=False)
+        context = Context(call)
+        context.withheld = withheld
+        return explained(request, await self.pipeline.forecast(request, context))
+
+    async def _begin(
+        self, method: str, url: str, options: RequestOptions, *, stream: bool
+    ) -> tuple[Request, Call, tuple[str, ...]]:
+        """The request, the call it is for, and the names of what was left out of it."""
         if self.closed:
             raise ClosedError("this client is closed: make a new one, or do the call inside its `with` block")
         refuse_unknown(options, OPTION_NAMES, "request option")
@@ -162,8 +178,7 @@ class ClientCore:
             )
         if self._prepare is not None:
             request = checked(await settle(self._prepare(request)), Request, "prepare_request")
-        response = await self._send(request, call, built.withheld)
-        return await self._finish(response, options)
+        return request, call, built.withheld
 
     async def _send(self, request: Request, call: Call, withheld: tuple[str, ...]) -> Response:
         context = Context(call)

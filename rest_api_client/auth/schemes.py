@@ -21,6 +21,7 @@ from rest_api_client.auth.flow import AsyncFlow, Auth, Flow, checked_text, finge
 from rest_api_client.auth.httpx import HttpxAuth, HttpxFlows
 from rest_api_client.events import CredentialsWithheld, report
 from rest_api_client.exceptions import APIError, ClosedError, ConfigurationError, HookError
+from rest_api_client.forecast import Forecast
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.redaction import learn_secret_name
 from rest_api_client.models import Request, Response
@@ -228,9 +229,23 @@ class Authentication:
             context.resend(again)
         return response
 
-    def _chosen(self, request: Request, context: Context) -> Auth | None:
+    async def forecast(self, request: Request, context: Context) -> Forecast:
+        """Which credential would go along, by the name of its scheme."""
+        auth = self._given(context)
+        if auth is None:
+            return Forecast(policy="Authentication", text="no auth to add", facts={"scheme": None, "withheld": False})
+        scheme, withheld = type(auth).__name__, not request.at_home
+        text = f"{scheme} is withheld: not its origin" if withheld else f"{scheme} is added"
+        reason = "credentials withheld" if withheld else "ok"
+        facts = {"scheme": scheme, "withheld": withheld}
+        return Forecast(policy="Authentication", reason=reason, text=text, facts=facts)
+
+    def _given(self, context: Context) -> Auth | None:
         given = context.options.auth
-        auth = cast("Auth | None", self.auth) if given is UNSET else as_auth(given)
+        return cast("Auth | None", self.auth) if given is UNSET else as_auth(given)
+
+    def _chosen(self, request: Request, context: Context) -> Auth | None:
+        auth = self._given(context)
         if auth is None or request.at_home:
             return auth
         context.tell(CredentialsWithheld, request, origin=str(request.url.origin), names=("auth",))

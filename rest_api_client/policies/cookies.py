@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rest_api_client.events import CredentialsWithheld
+from rest_api_client.forecast import Forecast
 from rest_api_client.forks import in_child
 from rest_api_client.http.cookies import CookieJar
 from rest_api_client.http.urls import URL, Origin
@@ -88,6 +89,14 @@ class Cookies:
         if "set-cookie" in response.headers:
             self._store(request, response.headers.get_list("set-cookie"), context.runtime.time())
         return response
+
+    async def forecast(self, request: Request, context: Context) -> Forecast:
+        """Which cookies would go along."""
+        now = context.runtime.time()
+        headers = [_header(jar, request.url, now) for jar in self._readable(request)]
+        names = sorted({_name(pair).strip() for header in headers for pair in header.split(";") if pair.strip()})
+        text = f"cookies sent: {', '.join(names)}" if names else "no cookies to send"
+        return Forecast(policy="Cookies", text=text, facts={"names": names})
 
     def _with_cookies(self, request: Request, now: float) -> Request:
         stored = [header for jar in self._readable(request) if (header := _header(jar, request.url, now))]

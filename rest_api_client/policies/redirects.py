@@ -18,10 +18,11 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NoReturn
 
-from rest_api_client.attempts import close
+from rest_api_client.attempts import drain
 from rest_api_client.checks import check_flag, check_whole
 from rest_api_client.events import CredentialsWithheld, Redirected
 from rest_api_client.exceptions import ConfigurationError, RedirectError, TooManyRedirects
+from rest_api_client.forecast import Forecast
 from rest_api_client.http.bodies import EMPTY
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.redaction import redact_url
@@ -73,9 +74,16 @@ class Redirects:
             return response
         return await self._follow(_Journey(request), response, context, proceed)
 
+    async def forecast(self, request: Request, context: Context) -> Forecast:
+        """How far redirects would be followed."""
+        wanted = context.options.follow_redirects
+        follow = self.follow if wanted is UNSET else wanted
+        text = f"redirects are followed, at most {self.max_redirects}" if follow else "redirects are not followed"
+        return Forecast(policy="Redirects", text=text, facts={"follow": follow, "max_redirects": self.max_redirects})
+
     async def _follow(self, journey: _Journey, response: Response, context: Context, proceed: Proceed) -> Response:
         while response.status_code in FOLLOWED:
-            await close(response)
+            await drain(response, context)
             hop, names = journey.next(response, self.max_redirects)
             context.tell(Redirected, hop, status_code=response.status_code, url=redact_url(str(hop.url)))
             if names:
