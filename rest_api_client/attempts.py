@@ -7,18 +7,32 @@ whether it was answered, failed or cancelled.
 
 from __future__ import annotations
 
-from typing import Protocol
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 from rest_api_client.context import Call, Context
 from rest_api_client.events import AttemptEnded
 from rest_api_client.exceptions import APIError, DeadlineExceeded, HookError, RefusedError, TransportError
+from rest_api_client.http.bodies import finish
 from rest_api_client.http.redaction import redact_url
 from rest_api_client.models import Attempt, Request, Response
-from rest_api_client.transport import Exchange, Transport
+from rest_api_client.transport import ByteStream, Capability, Exchange, Transport
 from rest_api_client.typing import Proceed
+
+if TYPE_CHECKING:
+    from rest_api_client.runtime import Runtime
 
 MAX_RESENDS = 5
 """Round trips one attempt may take for authentication; Digest needs one, a multi-step scheme two or three."""
+
+DRAINED = 4096
+"""Bytes of an unwanted answer that are read to save its connection: an error page; more costs more than connecting."""
+
+DRAIN_SECONDS = 0.05
+"""And seconds: about what a new connection would take. A server that drips cannot hold up a retry for longer."""
+
+_DIGITS = 10
 
 
 class Kept(Protocol):
@@ -46,7 +60,7 @@ class AttemptLevel:
                 if attempt.again is None:
                     return response
                 request = attempt.again
-                await close(response)
+                await drain(response, attempt)
         finally:
             for kept in memory.values():
                 await kept.aclose()
@@ -141,9 +155,47 @@ class Terminal:
             if isinstance(error, TransportError) and exchange.unsent:
                 error.processed = "no"
             raise
-        response.request = request
+        response.request, response.exchange = request, exchange
         response.sent_at, response.received_at = sent_at, context.runtime.time()
         return response
+
+
+async def drain(response: Response, context: Context) -> None:
+    """Give back an answer that nobody wants, before another request is sent or waited for.
+
+    What little may be left of it is read first, so that its connection can serve the next request: at most `DRAINED`
+    bytes within `DRAIN_SECONDS`, and nothing of a body that says it is longer, or where the engine could not be stopped
+    in time. Whatever does not end by then is closed, its connection with it. (pyreqwest does the like by itself.)
+    """
+    stream, exchange, chain = response.stream, response.exchange, context.call.chain
+    if stream is None:
+        return
+    try:
+        stoppable = chain is not None and Capability.ABORT in chain.transport.capabilities
+        if stoppable and exchange is not None and _short(response):
+            await _read_off(stream, exchange, context.runtime)
+    finally:
+        await close(response)
+
+
+def _short(response: Response) -> bool:
+    length = response.headers.get("content-length", "0")
+    return length.isascii() and length.isdigit() and len(length) < _DIGITS and int(length) <= DRAINED
+
+
+async def _read_off(stream: ByteStream, exchange: Exchange, runtime: Runtime) -> None:
+    limits, until, taken = exchange.timeouts, runtime.now() + DRAIN_SECONDS, 0
+    exchange.timeouts = replace(limits, read=min(limits.read or DRAIN_SECONDS, DRAIN_SECONDS))
+    chunks = aiter(stream)
+    try:
+        with suppress(APIError, TimeoutError):
+            async with runtime.fail_after(until):
+                async for piece in chunks:
+                    taken += len(piece)
+                    if taken > DRAINED or runtime.now() >= until:
+                        return
+    finally:
+        await finish(chunks)
 
 
 async def close(response: Response) -> None:

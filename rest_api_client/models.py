@@ -34,7 +34,7 @@ from rest_api_client.http.urls import URL, Origin
 from rest_api_client.utils import parse_retry_after
 
 if TYPE_CHECKING:
-    from rest_api_client.transport import ByteStream
+    from rest_api_client.transport import ByteStream, Exchange
 
 __all__ = ["IDEMPOTENT_METHODS", "Attempt", "Note", "Problem", "Request", "Response", "charset", "media_type"]
 
@@ -174,6 +174,7 @@ class Response:
         request: the request this answers (after redirects: the last one).
         http_version: "HTTP/1.1", "HTTP/2", or None where the engine does not tell.
         stream: the body while it is unread, else None.
+        exchange: the attempt that it came by, as the engine saw it; None where no engine did.
         elapsed: seconds from the start of the call to the end of the body (of the head, for a stream), waits included.
         history: the redirects that led here, oldest first.
         attempts: one record per request put on the wire for this call.
@@ -184,6 +185,7 @@ class Response:
         "_parsed",
         "attempts",
         "elapsed",
+        "exchange",
         "headers",
         "history",
         "http_version",
@@ -214,6 +216,7 @@ class Response:
         self.reason = reason
         self.http_version = http_version
         self.stream = stream
+        self.exchange: Exchange | None = None
         self.serializer: Serializer = JSON_SERIALIZER
         self.elapsed = 0.0
         self.history: tuple[Response, ...] = ()
@@ -405,13 +408,16 @@ class Response:
         return f"<Response {self._label}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the unread body: a connection cannot be pickled."""
-        kept = {name: getattr(self, name) for name in self.__slots__ if name not in {"stream", "_parsed"}}
-        return kept | {"stream": None, "_parsed": _UNPARSED}
+        """All but the unread body and its exchange: a connection cannot be pickled."""
+        kept = {name: getattr(self, name) for name in self.__slots__ if name not in _LOCAL}
+        return kept | {"stream": None, "exchange": None, "_parsed": _UNPARSED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
+
+
+_LOCAL = frozenset({"stream", "exchange", "_parsed"})
 
 
 class _Unparsed:

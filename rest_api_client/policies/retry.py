@@ -24,7 +24,7 @@ from __future__ import annotations
 from dataclasses import InitVar, dataclass, field, replace
 from typing import Final
 
-from rest_api_client.attempts import close
+from rest_api_client.attempts import drain
 from rest_api_client.checks import check_at_least, check_flag, check_whole
 from rest_api_client.context import Context
 from rest_api_client.events import RetryDecided
@@ -121,11 +121,11 @@ class RetryConfig:
                 step = await self._decide(request, context, result, attempt, previous_delay)
                 _note(request, context, step, result, attempt)
             except BaseException:
-                await _discard(result)
+                await _discard(result, context)
                 raise
             if isinstance(step, Stop):
                 return _stand(result, context)
-            await _discard(result)
+            await _discard(result, context)
             del result
             await context.sleep(step.delay)
             attempt, previous_delay = attempt + 1, step.delay
@@ -215,9 +215,9 @@ class RetryConfig:
         return step if paid.verdict == "allow" else Stop(NO_BUDGET)
 
 
-async def _discard(result: Response | Exception) -> None:
+async def _discard(result: Response | Exception, context: Context) -> None:
     if isinstance(result, Response):
-        await close(result)
+        await drain(result, context)
 
 
 def _note(request: Request, context: Context, step: Retry | Stop, result: Response | Exception, attempt: int) -> None:
