@@ -77,6 +77,25 @@ class RateLimited(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Queued(Event):
+    """The limit of concurrency of `key` made the attempt wait so many seconds, or refused it."""
+
+    key: str
+    waited: float
+    refused: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConcurrencyChanged(Event):
+    """The learned limit of concurrency of `key` went from one number to another."""
+
+    key: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitChanged(Event):
     """The circuit breaker of `key` went from one state to another."""
 

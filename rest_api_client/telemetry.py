@@ -22,8 +22,10 @@ from rest_api_client.events import (
     CallEnded,
     CallStarted,
     CircuitChanged,
+    ConcurrencyChanged,
     CredentialsWithheld,
     Event,
+    Queued,
     RateLimited,
     RetryDecided,
     Sink,
@@ -152,6 +154,20 @@ def _rate_limited(event: Event) -> _Described:
     }
 
 
+def _queued(event: Event) -> _Described:
+    assert isinstance(event, Queued)
+    how = "refused after" if event.refused else "waited"
+    return f"{how} {event.waited:.3f} s in line for {event.key}: {event.reason}", {
+        "reason": event.reason,
+        "duration": event.waited,
+    }
+
+
+def _concurrency_changed(event: Event) -> _Described:
+    assert isinstance(event, ConcurrencyChanged)
+    return f"concurrency of {event.key}: {event.before} to {event.after}", {"reason": "concurrency changed"}
+
+
 def _circuit_changed(event: Event) -> _Described:
     assert isinstance(event, CircuitChanged)
     return f"circuit of {event.key}: {event.before} to {event.after}", {"reason": f"circuit {event.after}"}
@@ -167,6 +183,8 @@ _LOGGED: dict[type[Event], tuple[int, Callable[[Event], _Described]]] = {
     AttemptEnded: (logging.DEBUG, _attempt_ended),
     RetryDecided: (logging.INFO, _retry_decided),
     RateLimited: (logging.INFO, _rate_limited),
+    Queued: (logging.INFO, _queued),
+    ConcurrencyChanged: (logging.DEBUG, _concurrency_changed),
     CircuitChanged: (logging.WARNING, _circuit_changed),
     CredentialsWithheld: (logging.WARNING, _withheld),
 }
@@ -228,7 +246,7 @@ class MetricsCollector:
                 self.waited += event.delay
             case RetryDecided():
                 self.refused[event.decision] += 1
-            case RateLimited():
+            case RateLimited() | Queued():
                 self.waited += event.waited
             case _:
                 pass

@@ -1,0 +1,172 @@
+"""The door of a bulkhead: who is let in, who waits, who is turned away, and what gives a permit back.
+
+Permits are counted by a state (`permits`), lines are local (`priority_queue`). One rule keeps both together: after
+every change, a place taken or a permit given back, as many of the first in line are let in as the state allows
+(`admit`). So no permit is ever free while somebody waits for it, a newcomer never overtakes a waiter, and a limit that
+grows by three lets three in.
+
+A waiter that is cancelled or gives up in the moment it is let in passes its permit on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn
+
+from rest_api_client.context import Context
+from rest_api_client.events import Queued
+from rest_api_client.exceptions import BulkheadFull, LoadShed
+from rest_api_client.forecast import Forecast
+from rest_api_client.http.bodies import finish
+from rest_api_client.models import Request
+from rest_api_client.policies.permits import ENTER, PEEK, Leave, leaving
+from rest_api_client.policies.priority_queue import Place, lines_of
+from rest_api_client.policies.state import State
+from rest_api_client.transport import ByteStream
+
+FULL = "bulkhead full"
+QUEUED = "queued"
+SHED = "shed"
+
+
+class Door:
+    """What a policy that limits concurrency has besides its options.
+
+    Args:
+        name: the policy's, for notes and forecasts.
+        state: counts the permits of each key.
+        queue: how many may wait for one key.
+        max_wait: seconds they may wait, or None.
+    """
+
+    __slots__ = ("lines", "max_wait", "name", "queue", "state")
+
+    def __init__(self, name: str, state: State[Any], queue: int, max_wait: float | None) -> None:
+        self.name = name
+        self.state = state
+        self.queue = queue
+        self.max_wait = max_wait
+        self.lines = lines_of(state)
+
+    async def wait(self, key: str, request: Request, context: Context) -> int:
+        """Stand in line for a permit, and give its token.
+
+        Raises:
+            BulkheadFull: there is no place in the line, or no turn came in time.
+            LoadShed: the place went to a more important call.
+        """
+        began, patience = context.runtime.now(), self.patience(context)
+        if patience is not None and patience <= 0:
+            self._refuse(key, request, context, "no time to wait for one")
+        place = self.lines.enter(key, context.options.priority, self.queue, context.runtime)
+        if place is None:
+            self._refuse(key, request, context, f"{self.queue} calls wait already")
+        await self._stand(place, context, patience)
+        waited = context.runtime.now() - began
+        if not place.token:
+            self._turn_away(place, request, context, waited)
+        if waited > 0:
+            context.note(self.name, QUEUED, waited)
+            if context.emit is not None:
+                context.tell(Queued, request, key=key, waited=waited, refused=False, reason=QUEUED)
+        return place.token
+
+    async def _stand(self, place: Place, context: Context, patience: float | None) -> None:
+        try:
+            await self.admit(place.key)
+            await context.runtime.wait(place.event, patience)
+        except BaseException:
+            if not self.lines.leave(place) and place.token:
+                await self.leave(place.key, leaving(place.token))
+            raise
+        self.lines.leave(place)
+
+    def patience(self, context: Context) -> float | None:
+        """Seconds a call may wait now, or None for any number."""
+        remaining = context.remaining
+        if remaining is None or self.max_wait is None:
+            return self.max_wait if remaining is None else remaining
+        return min(remaining, self.max_wait)
+
+    def _turn_away(self, place: Place, request: Request, context: Context, waited: float) -> NoReturn:
+        if not place.shed:
+            self._refuse(place.key, request, context, f"no turn came within {waited:.3g} s", waited)
+        self._tell_refusal(SHED, place.key, request, context, waited)
+        raise LoadShed(
+            f"{request.label}: after {waited:.3g} s in line for {place.key!r} its place went to a more important call",
+            request=request,
+        )
+
+    def _refuse(self, key: str, request: Request, context: Context, why: str, waited: float = 0.0) -> NoReturn:
+        self._tell_refusal(FULL, key, request, context, waited)
+        raise BulkheadFull(f"{request.label}: all permits of {key!r} are out, and {why}", request=request)
+
+    def _tell_refusal(self, reason: str, key: str, request: Request, context: Context, waited: float) -> None:
+        context.note(self.name, reason, waited)
+        context.tell(Queued, request, key=key, waited=waited, refused=True, reason=reason)
+
+    async def leave(self, key: str, command: Leave) -> tuple[str, str] | None:
+        """Give a permit back, and let in who may go now. Gives what the state changed by it, as its decision says."""
+        decision = await self.state.apply(key, command)
+        if not self.lines.empty(key):
+            await self.admit(key)
+        return decision.change
+
+    async def admit(self, key: str) -> None:
+        """Let in as many as there is room for."""
+        while not self.lines.empty(key):
+            decision = await self.state.apply(key, ENTER)
+            if decision.verdict != "allow":
+                return
+            if not self.lines.grant(key, decision.token):
+                await self.state.apply(key, leaving(decision.token))
+
+    async def forecast(self, key: str, context: Context) -> Forecast:
+        """What would happen to a call now."""
+        decision, priority = await self.state.apply(key, PEEK), context.options.priority
+        ahead, behind = self.lines.ahead(key, priority), self.lines.behind(key, priority)
+        facts = {"key": key, "limit": int(decision.value or 0), "waiting": ahead + behind, "ahead": ahead}
+        if decision.verdict == "allow" and not ahead + behind:
+            return Forecast(policy=self.name, facts=facts)
+        patience = self.patience(context)
+        if ahead >= self.queue or (patience is not None and patience <= 0):
+            text = f"all {facts['limit']} permits of {key!r} are out and the call may not wait"
+            return Forecast(policy=self.name, verdict="refuse", reason=FULL, text=text, facts=facts)
+        text = f"all {facts['limit']} permits of {key!r} are out; {ahead} would be served before this call"
+        return Forecast(policy=self.name, verdict="wait", reason=QUEUED, text=text, facts=facts)
+
+
+class HeldStream:
+    """A body that keeps a permit until it is read to its end or closed; `give_back` is awaited then, once."""
+
+    def __init__(self, stream: ByteStream, give_back: Callable[[], Awaitable[object]]) -> None:
+        self._stream = stream
+        self._give_back: Callable[[], Awaitable[object]] | None = give_back
+        self._pieces = self._read()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
+
+    async def _read(self) -> AsyncGenerator[bytes, None]:
+        chunks = aiter(self._stream)
+        try:
+            async for piece in chunks:
+                yield piece
+        finally:
+            await finish(chunks)
+            await self._end()
+
+    async def aclose(self) -> None:
+        """Give back the connection, then the permit. Idempotent."""
+        try:
+            await self._pieces.aclose()
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
+        try:
+            await self._stream.aclose()
+        finally:
+            give_back, self._give_back = self._give_back, None
+            if give_back is not None:
+                await give_back()

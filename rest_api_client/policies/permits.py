@@ -1,0 +1,93 @@
+"""Permits: how many calls may be under way at once, as a count that knows whom it admitted.
+
+Each permit has a token that no other permit of any count in this process has. What is given back must be out: a token
+of a count that was forgotten since (too many keys, a fork) frees nothing, so that the count is never below the truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
+from typing import Final, TypeAlias
+
+from rest_api_client.policies.state import ALLOW, Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """May one more call be under way?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """A call is over.
+
+    Attributes:
+        token: its permit.
+        latency: seconds its answer took, or None where that says nothing about the server.
+        dropped: whether the server failed it or asked for fewer.
+    """
+
+    token: int
+    latency: float | None = None
+    dropped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """Would one more be admitted now? The decision's `value` is the limit."""
+
+
+PermitCommand: TypeAlias = Enter | Leave | Peek
+ENTER: Final = Enter()
+PEEK: Final = Peek()
+FULL: Final = Decision("wait", reason="queued")
+
+leaving = lru_cache(maxsize=4096)(Leave)
+"""The plain `Leave` of a token: tokens are used again and again."""
+
+_tokens = count(1)
+
+
+class Permits:
+    """A count with a limit, which may be changed at any time: pure. A lower limit is reached as calls leave."""
+
+    __slots__ = ("_free", "_out", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._free: list[Decision] = []
+        self._out: dict[int, Decision] = {}
+
+    @property
+    def inside(self) -> int:
+        """How many permits are out."""
+        return len(self._out)
+
+    def apply(self, command: PermitCommand, now: float) -> Decision:
+        """Carry out a command."""
+        if isinstance(command, Leave):
+            self.leave(command.token)
+            return ALLOW
+        return self.enter() if isinstance(command, Enter) else self.peek()
+
+    def enter(self) -> Decision:
+        """Give a permit, or say that none is left."""
+        if len(self._out) >= self.limit:
+            return FULL
+        permit = self._free.pop() if self._free else Decision("allow", token=next(_tokens))
+        self._out[permit.token] = permit
+        return permit
+
+    def leave(self, token: int) -> bool:
+        """Take a permit back; False if it is not one that is out."""
+        permit = self._out.pop(token, None)
+        if permit is None:
+            return False
+        self._free.append(permit)
+        return True
+
+    def peek(self) -> Decision:
+        """Say whether there is a permit, and the limit."""
+        return Decision("wait" if len(self._out) >= self.limit else "allow", value=self.limit)
