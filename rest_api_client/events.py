@@ -102,6 +102,39 @@ class CircuitChanged(Event):
     key: str
     before: str
     after: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitRefused(Event):
+    """The circuit of `key` refused a call. Told at most once a second; `suppressed` others were refused since the last.
+
+    `retry_after` is None where nobody knows: probes are on their way, or the circuit was isolated by hand.
+    """
+
+    key: str
+    reason: str
+    retry_after: float | None
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FellBack(Event):
+    """A call that failed (`reason`) was answered by its fallback: a "value", a "function" or a "replica".
+
+    `error` is the class of the error by which the fallback failed too, so that the first failure stands, or None.
+    """
+
+    how: str
+    reason: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coalesced(Event):
+    """The call shares the request of another one that is under way: that of the call `leader`."""
+
+    leader: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +151,22 @@ class CredentialsWithheld(Event):
 
     origin: str
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HedgeDecided(Event):
+    """A hedge was due after `delay` seconds without an answer: `decision` "hedge", or the reason why none was sent."""
+
+    decision: str
+    delay: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HedgeEnded(Event):
+    """A request that was sent more than once is over: how many `copies`, and which won, from 1; None: all failed."""
+
+    copies: int
+    winner: int | None
 
 
 Sink: TypeAlias = Callable[[Event], object]

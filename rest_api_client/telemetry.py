@@ -22,9 +22,14 @@ from rest_api_client.events import (
     CallEnded,
     CallStarted,
     CircuitChanged,
+    CircuitRefused,
+    Coalesced,
     ConcurrencyChanged,
     CredentialsWithheld,
     Event,
+    FellBack,
+    HedgeDecided,
+    HedgeEnded,
     Queued,
     RateLimited,
     RetryDecided,
@@ -168,9 +173,38 @@ def _concurrency_changed(event: Event) -> _Described:
     return f"concurrency of {event.key}: {event.before} to {event.after}", {"reason": "concurrency changed"}
 
 
+def _hedge_decided(event: Event) -> _Described:
+    assert isinstance(event, HedgeDecided)
+    return f"no answer in {event.delay:.3f} s: {event.decision}", {"reason": event.decision, "duration": event.delay}
+
+
+def _hedge_ended(event: Event) -> _Described:
+    assert isinstance(event, HedgeEnded)
+    ended = f"copy {event.winner} of {event.copies} won" if event.winner else f"all {event.copies} copies failed"
+    return ended, {"reason": "hedge ended"}
+
+
 def _circuit_changed(event: Event) -> _Described:
     assert isinstance(event, CircuitChanged)
-    return f"circuit of {event.key}: {event.before} to {event.after}", {"reason": f"circuit {event.after}"}
+    told = f"circuit of {event.key}: {event.before} to {event.after}, {event.reason}"
+    return told, {"reason": f"circuit {event.after}"}
+
+
+def _circuit_refused(event: Event) -> _Described:
+    assert isinstance(event, CircuitRefused)
+    more = f", and {event.suppressed} more since the last such line" if event.suppressed else ""
+    return f"refused by the circuit of {event.key}{more}", {"reason": event.reason}
+
+
+def _fell_back(event: Event) -> _Described:
+    assert isinstance(event, FellBack)
+    failed = f" failed too with {event.error}" if event.error else ""
+    return f"fallback to a {event.how} after {event.reason}{failed}", {"reason": event.reason}
+
+
+def _coalesced(event: Event) -> _Described:
+    assert isinstance(event, Coalesced)
+    return f"shares the request of call {event.leader}", {"reason": "coalesced"}
 
 
 def _withheld(event: Event) -> _Described:
@@ -185,12 +219,17 @@ _LOGGED: dict[type[Event], tuple[int, Callable[[Event], _Described]]] = {
     RateLimited: (logging.INFO, _rate_limited),
     Queued: (logging.INFO, _queued),
     ConcurrencyChanged: (logging.DEBUG, _concurrency_changed),
+    HedgeDecided: (logging.INFO, _hedge_decided),
+    HedgeEnded: (logging.DEBUG, _hedge_ended),
     CircuitChanged: (logging.WARNING, _circuit_changed),
+    CircuitRefused: (logging.INFO, _circuit_refused),
+    FellBack: (logging.WARNING, _fell_back),
+    Coalesced: (logging.DEBUG, _coalesced),
     CredentialsWithheld: (logging.WARNING, _withheld),
 }
 
-_WARNINGS: frozenset[type[Event]] = frozenset({CallEnded, CircuitChanged, CredentialsWithheld})
-"""What the log tells at its usual level: calls that failed, breakers that changed, credentials that stayed at home."""
+_WARNINGS: frozenset[type[Event]] = frozenset({CallEnded, CircuitChanged, CredentialsWithheld, FellBack})
+"""What the log tells at its usual level: calls that failed or fell back, changed breakers, credentials withheld."""
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """Seconds: the bucket bounds that OpenTelemetry recommends for `http.client.request.duration`."""

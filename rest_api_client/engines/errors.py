@@ -32,6 +32,7 @@ from rest_api_client.exceptions import (
     WriteError,
     WriteTimeout,
 )
+from rest_api_client.runtime import Aborted, current_abort
 from rest_api_client.transport import Exchange
 
 _BY_NAME: dict[str, type[APIError]] = {
@@ -93,7 +94,15 @@ class Translated:
 
 
 def aborted(exchange: Exchange) -> APIError:
-    """What an exchange ends with after `abort()`."""
+    """What an exchange ends with after `abort()`.
+
+    Raises:
+        Aborted: a sync client's thread is to end its work (it lost a race, it was cancelled): no failure of a server,
+            and nobody is to count it as one.
+    """
+    wish = current_abort.get()
+    if wish is not None and wish.aborted:
+        raise Aborted
     if out_of_time(exchange):
         return DeadlineExceeded(f"the deadline passed in phase {exchange.phase!r}")
     return ReadError(f"the exchange was aborted in phase {exchange.phase!r}")

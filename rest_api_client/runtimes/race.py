@@ -44,6 +44,7 @@ class Race(Generic[T]):
         self._error: BaseException = RuntimeError("the race was not run")
         self._fatal: BaseException | None = None
         self._running = 0
+        self._abandoned = False
 
     def begin(self) -> int:
         """Count the next attempt as running and return its number."""
@@ -52,33 +53,44 @@ class Race(Generic[T]):
             self._running += 1
             return self._begun - 1
 
-    def succeed(self, result: T) -> None:
-        """Take an attempt's result."""
+    def succeed(self, result: T) -> bool:
+        """Take an attempt's result; False where it came too late to be taken, and is still the attempt's own."""
         good = self._good(result)
         with self._lock:
+            if self._abandoned:
+                return False
             if good and not self._won:
                 self._won = True
                 self._results.append(result)
             else:
                 self._results.insert(len(self._results) - self._won, result)
-            self._end()
+            return self._end()
 
-    def fail(self, error: BaseException) -> None:
-        """Take an attempt's error."""
+    def fail(self, error: BaseException) -> bool:
+        """Take an attempt's error; False where it came too late."""
         with self._lock:
             self._error = error
-            self._end()
+            return self._end()
 
-    def stop(self, error: BaseException) -> None:
-        """End the whole race with an error that no other attempt can mend, e.g. KeyboardInterrupt."""
+    def stop(self, error: BaseException) -> bool:
+        """End the whole race with an error that no other attempt can mend, e.g. KeyboardInterrupt; False if late."""
         with self._lock:
             self._fatal = error
-            self._end()
+            return self._end()
 
-    def _end(self) -> None:
+    def _end(self) -> bool:
+        if self._abandoned:
+            return False
         self._running -= 1
         if self._bell is not None:
             self._bell.set()
+        return True
+
+    def abandon(self) -> int:
+        """Wait no longer for the attempts that still run, and return how many they are."""
+        with self._lock:
+            self._abandoned = True
+            return self._running
 
     def listen(self, bell: _Bell) -> int:
         """Have `bell` set when the next attempt ends; return how many are running."""

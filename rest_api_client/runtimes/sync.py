@@ -6,13 +6,15 @@ fires or its `fail_after` deadline comes. Races and spawned tasks run in daemon 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import Token, copy_context
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from rest_api_client.clock import SYSTEM, Clock, Flag, SystemClock
+from rest_api_client.forks import in_child
 from rest_api_client.runtime import (
     Abort,
     Aborted,
@@ -31,6 +33,12 @@ T = TypeVar("T")
 GRACE: Final = 1.0
 """How long `aclose` waits for spawned threads that do not obey their abort. They are daemons, and left behind then."""
 
+PATIENCE: Final = 0.1
+"""How long a race that is decided waits for losers that do not obey their abort, before it leaves them behind."""
+
+STRAGGLERS: Final = 8
+"""Losers left behind, in all races of a runtime together, at which a race begins its first attempt only."""
+
 
 class SyncRuntime:
     """Waiting in threads, on the time of `clock`. One object serves any number of threads."""
@@ -42,6 +50,8 @@ class SyncRuntime:
         self._real = isinstance(clock, SystemClock)
         self._spawned: dict[Spawned[Any], Flag] = {}
         self._closed = False
+        self._forget_stragglers()
+        in_child(self._forget_stragglers)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a call's coroutine in this thread, which counts as running on a virtual clock. See `run_sync`."""
@@ -104,12 +114,20 @@ class SyncRuntime:
         good: Callable[[T], bool],
         discard: Callable[[T], Awaitable[object]] | None = None,
     ) -> T:
-        """Race attempts in threads; see `Runtime.race`. A loser that ignores its abort is waited for."""
+        """Race attempts in threads; see `Runtime.race`.
+
+        A loser whose code does not obey its abort (a middleware that blocks) is left behind after `PATIENCE` seconds:
+        its thread is a daemon, and discards its result itself. While `STRAGGLERS` of them run, the first attempt is
+        made alone, in the caller's thread, and its result counts, good or not: threads never pile up.
+        """
         race = Race(len(starts), delays, good, self.now())
-        aborts: list[Abort] = []
+        if self.stragglers >= STRAGGLERS:
+            return await starts[0]()
+        running: dict[int, Abort] = {}
 
         def launch(number: int) -> None:
-            aborts.append(self._launch(race, starts[number]))
+            running[number] = abort = Abort()
+            self._launch(_Contender(self, race, starts[number], discard, lambda: running.pop(number, None)), abort)
 
         lost = True
         with self.clock.hold():
@@ -117,39 +135,38 @@ class SyncRuntime:
                 await conduct(self, race, launch)
                 lost = False
             finally:
-                self._end(race, aborts)
+                self._end(race, running)
                 for loser in race.take_losers(all_lost=lost):
                     if discard is not None:
                         await discard(loser)
         return race.outcome()
 
-    def _launch(self, race: Race[T], start: Callable[[], Awaitable[T]]) -> Abort:
-        abort, context = Abort(), copy_context()
-
-        def attempt() -> None:
-            current_abort.set(abort)
-            try:
-                result = run_sync(_call(start))
-            except Exception as error:
-                race.fail(error)
-            except BaseException as error:  # it belongs to the racing thread
-                race.fail(error) if abort.aborted else race.stop(error)
-            else:
-                race.succeed(result)
-
+    def _launch(self, contender: _Contender[Any], abort: Abort) -> None:
+        context = copy_context()
         try:
-            self.clock.start(lambda: context.run(attempt), name="race")
+            self.clock.start(lambda: context.run(contender.run, abort), name="race")
         except RuntimeError as error:  # the system has no thread left
-            race.fail(error)
-        return abort
+            contender.race.fail(error)
 
-    def _end(self, race: Race[Any], aborts: list[Abort]) -> None:
-        for abort in aborts:
+    def _end(self, race: Race[Any], running: dict[int, Abort]) -> None:
+        """Abort what still runs, never the winner: its body may still be on its way. Then wait, but not for ever."""
+        for abort in list(running.values()):
             abort.abort()
+        until = self.now() + PATIENCE
         bell = self.clock.flag()
         while race.listen(bell):
-            bell.wait()
+            if not bell.wait(until - self.now()):
+                self.count_stragglers(race.abandon())
+                return
             bell = self.clock.flag()
+
+    def _forget_stragglers(self) -> None:
+        self._lock, self.stragglers = threading.Lock(), 0
+
+    def count_stragglers(self, change: int) -> None:
+        """Some more losers were left behind, or one of them has ended."""
+        with self._lock:
+            self.stragglers += change
 
     def spawn(self, function: Callable[..., Awaitable[T]], *args: Any) -> Spawned[T]:
         """Start `function` in a daemon thread of its own; see `Runtime.spawn`."""
@@ -190,6 +207,47 @@ class SyncRuntime:
         until = self.now() + GRACE
         for _, ended in running:
             ended.wait(until - self.now())
+
+
+class _Contender(Generic[T]):
+    """One attempt of a race, in a thread of its own."""
+
+    __slots__ = ("_discard", "_ended", "_runtime", "_start", "race")
+
+    def __init__(
+        self,
+        runtime: SyncRuntime,
+        race: Race[T],
+        start: Callable[[], Awaitable[T]],
+        discard: Callable[[T], Awaitable[object]] | None,
+        ended: Callable[[], object],
+    ) -> None:
+        self._runtime = runtime
+        self.race = race
+        self._start = start
+        self._discard = discard
+        self._ended = ended
+
+    def run(self, abort: Abort) -> None:
+        """Make the attempt, and tell the race, or tidy up where the race has not waited for it."""
+        current_abort.set(abort)
+        race, result = self.race, None
+        try:
+            result = run_sync(_call(self._start))
+        except Exception as error:
+            in_time = self._over(race.fail, error)
+        except BaseException as error:  # it belongs to the racing thread
+            in_time = self._over(race.fail if abort.aborted else race.stop, error)
+        else:
+            in_time = self._over(race.succeed, result)
+        if not in_time:
+            self._runtime.count_stragglers(-1)
+            if result is not None and self._discard is not None:
+                run_sync(_call(self._discard, result))
+
+    def _over(self, tell: Callable[[Any], bool], end: object) -> bool:
+        self._ended()
+        return tell(end)
 
 
 async def _call(function: Callable[..., Awaitable[T]], *args: Any) -> T:

@@ -12,7 +12,7 @@ import pytest
 from rest_api_client.runtime import current_abort
 from rest_api_client.runtimes.asynchronous import AsyncRuntime
 from rest_api_client.runtimes.race import Race
-from rest_api_client.runtimes.sync import SyncRuntime
+from rest_api_client.runtimes.sync import PATIENCE, STRAGGLERS, SyncRuntime
 from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World
 
@@ -220,28 +220,67 @@ def test_a_native_cancel_ends_a_race() -> None:
     assert sorted(text for moment, text in attempts.log if moment == 5) == ["abort 0", "abort 1"]
 
 
-def test_a_loser_that_ends_after_its_abort_is_waited_for() -> None:
-    """A thread that ignores its abort is joined, and its late result discarded."""
-    clock = VirtualClock()
-    runtime = SyncRuntime(clock)
-    discarded: list[str] = []
+class Deaf:
+    """Attempts of which the first blocks its thread so long, whatever anybody asks of it."""
 
-    async def deaf() -> str:
-        clock.sleep(10)
-        return "late"
+    def __init__(self, seconds: float, end: object = "late") -> None:
+        self.clock = VirtualClock()
+        self.runtime = SyncRuntime(self.clock)
+        self.seconds = seconds
+        self.end = end
+        self.discarded: list[object] = []
 
-    async def quick() -> str:
+    async def deaf(self) -> object:
+        self.clock.sleep(self.seconds)
+        if isinstance(self.end, BaseException):
+            raise self.end
+        return self.end
+
+    async def quick(self) -> object:
         return "quick"
 
-    async def discard(result: str) -> None:
-        discarded.append(result)
+    async def discard(self, result: object) -> None:
+        self.discarded.append(result)
 
-    async def body() -> str:
-        return await runtime.race([deaf, quick], [0, 1], bool, discard)
+    def race(self) -> object:
+        return self.runtime.run(self.runtime.race([self.deaf, self.quick], [0, 1], bool, self.discard))
 
-    assert runtime.run(body()) == "quick"
-    assert discarded == ["late"]
-    assert clock.monotonic() == 10
+
+def test_a_loser_that_ends_soon_after_its_abort_is_waited_for() -> None:
+    """A thread that ignores its abort is joined where it ends soon, and its late result discarded."""
+    race = Deaf(1 + PATIENCE / 2)
+    assert race.race() == "quick"
+    assert race.discarded == ["late"]
+    assert race.runtime.stragglers == 0
+
+
+@pytest.mark.parametrize("end", ["late", LookupError("gone"), KeyboardInterrupt()], ids=["result", "error", "exit"])
+def test_a_loser_that_blocks_does_not_hold_the_race_up(end: object) -> None:
+    """T25: what does not obey its abort is left behind, counted while it runs, and tidies up after itself."""
+    race = Deaf(100, end)
+    with race.clock.hold():
+        assert race.race() == "quick"
+        assert race.clock.monotonic() == 1 + PATIENCE
+        assert race.runtime.stragglers == 1
+        assert race.discarded == []
+        race.clock.sleep(100)
+    assert race.runtime.stragglers == 0
+    assert race.discarded == (["late"] if end == "late" else [])
+
+
+def test_threads_do_not_pile_up() -> None:
+    """T25: with too many losers left behind a race has one attempt, in the caller's thread, until they have ended."""
+    race = Deaf(100)
+    with race.clock.hold():
+        for _ in range(STRAGGLERS):
+            assert race.race() == "quick"
+        assert race.runtime.stragglers == STRAGGLERS
+        before = race.clock.monotonic()
+        assert race.race() == "late"
+        assert race.clock.monotonic() == before + 100
+        assert race.runtime.stragglers == 0
+        assert race.race() == "quick"
+        race.clock.sleep(100)
 
 
 def test_an_attempt_knows_its_abort() -> None:
@@ -259,7 +298,7 @@ def test_an_attempt_knows_its_abort() -> None:
         return await runtime.race([attempt, attempt], [0, 1], bool)
 
     assert runtime.run(body()) == "done"
-    assert [abort.aborted for abort in aborts] == [True, True]
+    assert [abort.aborted for abort in aborts] == [False, True]  # the winner's body may still be on its way
     assert aborts[0] is not aborts[1]
     assert current_abort.get() is None
 
