@@ -1,4 +1,4 @@
-"""The circuit breaker against a small model, and in the chain."""
+"""The circuit breaker in the chain. Its decisions beside a model: `machines.breaker`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from rest_api_client.engines.scripted import respond
 from rest_api_client.events import CircuitChanged
@@ -33,76 +30,6 @@ from tests.rest_api_client.chain import Chain, a_request
 
 AnyWorld = World[Any]
 OK, FAIL = respond(200), respond(503)
-
-
-class BreakerMachine(RuleBasedStateMachine):
-    """The breaker against a list of every outcome, looked through anew each time."""
-
-    @initialize(
-        ratio=st.sampled_from([0.3, 0.5, 1.0]),
-        min_calls=st.integers(1, 4),
-        probes=st.integers(1, 3),
-    )
-    def begin(self, ratio: float, min_calls: int, probes: int) -> None:
-        self.options = CircuitBreaker(failure_ratio=ratio, min_calls=min_calls, window=10, open_for=3, probes=probes)
-        self.breaker = Breaker(self.options)
-        self.now = 0.0
-        self.model = "closed"
-        self.since = 0.0
-        self.outcomes: list[tuple[float, bool]] = []
-        self.open: list[tuple[int, int]] = []  # (token, generation)
-        self.generation = 0
-        self.probing = self.passed = 0
-
-    def move(self, state: str) -> None:
-        self.model, self.since, self.outcomes = state, self.now, []
-        self.generation += 1
-        self.probing = self.passed = 0
-
-    @rule(quarters=st.integers(1, 30))
-    def pass_time(self, quarters: int) -> None:
-        self.now += quarters / 4
-
-    @rule()
-    def enter(self) -> None:
-        if self.model == "open" and self.now >= self.since + 3:
-            self.move("half-open")
-        may = self.model == "closed" or (self.model == "half-open" and self.probing + self.passed < self.options.probes)
-        decision = self.breaker.apply(Enter(), self.now)
-        assert (decision.verdict == "allow") == may
-        if may:
-            self.probing += self.model == "half-open"
-            self.open.append((decision.token, self.generation))
-        elif self.model == "open":
-            assert decision.wait == pytest.approx(self.since + 3 - self.now)
-
-    @precondition(lambda self: self.open)
-    @rule(data=st.data(), failed=st.sampled_from([True, True, False, None]))
-    def report(self, data: st.DataObject, failed: bool | None) -> None:
-        token, generation = data.draw(st.sampled_from(self.open))
-        self.open.remove((token, generation))
-        self.breaker.apply(Report(token, failed), self.now)
-        if generation == self.generation:
-            self.expect(failed)
-        assert self.breaker.state == self.model
-
-    def expect(self, failed: bool | None) -> None:
-        if self.model == "half-open":
-            self.probing -= 1
-            self.passed += failed is False
-            if failed:
-                self.move("open")
-            elif self.passed == self.options.probes:
-                self.move("closed")
-        elif failed is not None:
-            self.outcomes.append((self.now, failed))
-            kept = [bad for moment, bad in self.outcomes if int(moment) > int(self.now) - 10]
-            if failed and len(kept) >= self.options.min_calls and sum(kept) >= self.options.failure_ratio * len(kept):
-                self.move("open")
-
-
-TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
 
 
 def test_the_transitions_name_every_state_and_no_dead_end() -> None:
@@ -462,9 +389,9 @@ def test_the_decision_that_moves_a_breaker_says_so() -> None:
     assert (admitted.verdict, admitted.change) == ("allow", None)
     assert breaker.apply(Report(admitted.token, True), 0.0).change == (Circuit.CLOSED, Circuit.OPEN)
     refused = breaker.apply(Enter(), 1.0)
-    assert (refused.verdict, refused.wait, refused.reason, refused.change) == ("refuse", 4.0, Circuit.OPEN, None)
+    assert (refused.verdict, refused.wait, refused.reason, refused.change) == ("refuse", 4.0, "circuit open", None)
     probe = breaker.apply(Enter(), 5.0)
-    assert (probe.verdict, probe.reason, probe.change) == ("allow", "", (Circuit.OPEN, Circuit.HALF_OPEN))
+    assert (probe.verdict, probe.reason, probe.change) == ("allow", "probe", (Circuit.OPEN, Circuit.HALF_OPEN))
     assert breaker.apply(Report(probe.token, False), 5.0).change == (Circuit.HALF_OPEN, Circuit.CLOSED)
 
 
