@@ -15,6 +15,7 @@ ones wait, until `max_wait` ends it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from rest_api_client.checks import check_at_least, check_whole
 from rest_api_client.context import Context
@@ -27,6 +28,9 @@ from rest_api_client.policies.permits import ENTER, FULL, PermitCommand, Permits
 from rest_api_client.policies.state import MemoryState, State
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
+
+_untimed = float
+"""Always 0.0: a plain count goes by no clock, and reading one would cost as much as counting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +67,7 @@ class Bulkhead:
         """This bulkhead with permits of its own, unless it was given a state."""
         if self.state is not None:
             return self
-        return replace(self, state=MemoryState(lambda: Permits(self.limit), runtime.now))
+        return replace(self, state=MemoryState(lambda: Permits(self.limit), _untimed))
 
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
         """Send the request when there is a permit for it.
@@ -74,17 +78,19 @@ class Bulkhead:
         """
         door, key = self.door, key_of(self.key, request)
         assert door is not None, "bind() first: a pipeline does"
-        decision = await door.state.apply(key, ENTER) if door.lines.empty(key) else FULL
+        decision = await door.state.apply(key, ENTER) if key not in door.lines.busy else FULL
         token = decision.token or await door.wait(key, request, context)
         try:
             response = await proceed(request, context)
         except BaseException:
             await door.leave(key, leaving(token))
             raise
-        if response.stream is None:
-            await door.leave(key, leaving(token))
-        else:
-            response.stream = HeldStream(response.stream, lambda: door.leave(key, leaving(token)))
+        if response.stream is not None:
+            response.stream = HeldStream(response.stream, partial(door.leave, key, leaving(token)))
+            return response
+        await door.state.apply(key, leaving(token))
+        if key in door.lines.busy:
+            await door.admit(key)
         return response
 
     async def forecast(self, request: Request, context: Context) -> Forecast:

@@ -108,13 +108,13 @@ class Door:
     async def leave(self, key: str, command: Leave) -> tuple[str, str] | None:
         """Give a permit back, and let in who may go now. Gives what the state changed by it, as its decision says."""
         decision = await self.state.apply(key, command)
-        if not self.lines.empty(key):
+        if key in self.lines.busy:
             await self.admit(key)
         return decision.change
 
     async def admit(self, key: str) -> None:
         """Let in as many as there is room for."""
-        while not self.lines.empty(key):
+        while key in self.lines.busy:
             decision = await self.state.apply(key, ENTER)
             if decision.verdict != "allow":
                 return

@@ -67,6 +67,8 @@ class Permits:
 
     def apply(self, command: PermitCommand, now: float) -> Decision:
         """Carry out a command."""
+        if command is ENTER:
+            return self.enter()
         if isinstance(command, Leave):
             self.leave(command.token)
             return ALLOW

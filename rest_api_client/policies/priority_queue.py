@@ -1,8 +1,8 @@
 """Lines of waiting calls by importance: the most important first, and among equals first come, first served.
 
 Whoever has no permit takes a place (`enter`) and waits for an event of its own. Whoever has a permit to give hands it
-to the first in line (`grant`): exactly one is woken, and nothing is left for a passer-by to snatch. A waiter whose event
-loop is gone cannot be woken; its event says so, and the permit goes to the next one.
+to the first in line (`grant`): exactly one is woken, and nothing is left for a passer-by to snatch. A waiter whose
+event loop is gone cannot be woken; its event says so, and the permit goes to the next one.
 
 A line may be bounded. Where it is full, a newcomer takes the place of the least important waiter, the newest of those,
 if that one is less important than itself; else there is no place for it. Who loses a place is woken to be told.
@@ -42,7 +42,7 @@ class Place:
         self.shed = False
 
 
-class _Line:
+class Line:
     """Those who wait for one key, by priority."""
 
     __slots__ = ("ranks",)
@@ -65,22 +65,21 @@ class _Line:
 
 
 class PriorityLines:
-    """One line per key, for threads, tasks and loops alike. Travels empty: a copy or a pickle has no waiters."""
+    """One line per key, for threads, tasks and loops alike. Travels empty: a copy or a pickle has no waiters.
+
+    `busy` has the keys that somebody waits for; ask it what is in it, and leave it as it is.
+    """
 
     def __init__(self) -> None:
-        self._lines: dict[str, _Line] = {}
+        self.busy: dict[str, Line] = {}
         self._lock = threading.Lock()
         in_child(self.forget)
-
-    def empty(self, key: str) -> bool:
-        """Whether nobody waits."""
-        return key not in self._lines
 
     def enter(self, key: str, priority: int, room: int, runtime: Runtime) -> Place | None:
         """Take a place in a line of at most `room`; None where there is none."""
         place = Place(key, priority, runtime.event())
         with self._lock:
-            line = self._lines.get(key) or _Line()
+            line = self.busy.get(key) or Line()
             victim = None
             if len(line) >= room:
                 victim = line.least(priority)
@@ -88,7 +87,7 @@ class PriorityLines:
                     return None
                 victim.shed = True
             line.ranks[priority][place] = None
-            self._lines[key] = line
+            self.busy[key] = line
         if victim is not None:
             victim.event.set()
         return place
@@ -97,7 +96,7 @@ class PriorityLines:
         """Hand a permit to the first in line; False if nobody is there who can be woken."""
         while True:
             with self._lock:
-                line = self._lines.get(key)
+                line = self.busy.get(key)
                 if line is None:
                     return False
                 place = line.first()
@@ -110,16 +109,16 @@ class PriorityLines:
     def leave(self, place: Place) -> bool:
         """Give up a place; False if it was gone already: granted, shed, or lost in a fork."""
         with self._lock:
-            line = self._lines.get(place.key)
+            line = self.busy.get(place.key)
             if line is None or place not in line.ranks[place.priority]:
                 return False
             del line.ranks[place.priority][place]
             self._drop_empty(place.key, line)
         return True
 
-    def _drop_empty(self, key: str, line: _Line) -> None:
+    def _drop_empty(self, key: str, line: Line) -> None:
         if not any(line.ranks):
-            del self._lines[key]
+            del self.busy[key]
 
     def ahead(self, key: str, priority: int) -> int:
         """How many would be served before a newcomer of this priority."""
@@ -132,12 +131,12 @@ class PriorityLines:
             return sum(self._counts(key, PRIORITIES[:priority]))
 
     def _counts(self, key: str, priorities: range) -> Iterator[int]:
-        line = self._lines.get(key)
+        line = self.busy.get(key)
         return (len(line.ranks[priority]) for priority in priorities) if line is not None else iter(())
 
     def forget(self) -> None:
         """Start afresh, as all do in a forked child: those who waited are not here, and one may have held the lock."""
-        self._lines, self._lock = {}, threading.Lock()
+        self.busy, self._lock = {}, threading.Lock()
 
     def __reduce__(self) -> tuple[type[PriorityLines], tuple[()]]:
         return PriorityLines, ()

@@ -1,0 +1,187 @@
+"""Adaptive concurrency: a bulkhead that learns its limit from how the server answers.
+
+A fixed limit is right for one size of the server, and nobody knows which size it has today. Here the limit starts at
+20 and follows latency: while answers come as fast as they usually do it grows, when they slow down together with the
+number of calls under way it shrinks, so that calls wait in this client's line, by priority, and not in the server's.
+`limiters` has the rules.
+
+Latency is that of the attempt: from its permit to the end of its body, or of its head where it is streamed. An answer
+that is an error of the server, or asks for fewer requests, is a drop; an error of the request itself is a sample like
+any good answer; what was cancelled, or never left, is nothing. The limit changes at most once per window, and says so
+by a `ConcurrencyChanged`.
+
+What stands in the line, and who is shed, is as in `bulkhead`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from rest_api_client.checks import check_above_zero, check_at_least, check_whole
+from rest_api_client.context import Context
+from rest_api_client.events import ConcurrencyChanged
+from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded, RefusedError
+from rest_api_client.forecast import Forecast
+from rest_api_client.models import Request, Response
+from rest_api_client.outcome import Kind
+from rest_api_client.pipeline import Stage
+from rest_api_client.policies.door import Door, HeldStream
+from rest_api_client.policies.keys import Key, check_key, key_of
+from rest_api_client.policies.limiters import Algorithm, Vegas, Window
+from rest_api_client.policies.permits import ENTER, FULL, Leave, PermitCommand, Permits
+from rest_api_client.policies.state import ALLOW, Decision, MemoryState, State
+from rest_api_client.runtime import Runtime
+from rest_api_client.typing import Proceed
+
+
+class LearningPermits:
+    """One key's permits, and the rule that sets their limit: pure, told the time."""
+
+    def __init__(self, options: AdaptiveConcurrency) -> None:
+        self.options = options
+        self._permits = Permits(options.initial)
+        self._limit = float(options.initial)
+        self._rule = options.algorithm.fresh()
+        self._window: Window | None = None
+
+    @property
+    def limit(self) -> int:
+        """How many may be under way now."""
+        return self._permits.limit
+
+    def apply(self, command: PermitCommand, now: float) -> Decision:
+        """Carry out a command; the decision tells when the limit changed."""
+        if not isinstance(command, Leave):
+            return self._permits.apply(command, now)
+        inside = self._permits.inside
+        if not self._permits.leave(command.token) or (command.latency is None and not command.dropped):
+            return ALLOW
+        window = self._window = self._window or Window(now)
+        window.add(command.latency, command.dropped, inside)
+        return self._learn(window, inside, now) if self._ripe(window, now) else ALLOW
+
+    def _ripe(self, window: Window, now: float) -> bool:
+        if window.samples + window.dropped < self.options.min_samples:
+            return False
+        shortest = max(self.options.window, 2 * window.least if window.samples else 0.0)
+        return now - window.since >= min(shortest, self.options.max_window)
+
+    def _learn(self, window: Window, inside: int, now: float) -> Decision:
+        self._window = Window(now)
+        before = self._permits.limit
+        learned = self._rule.next(self._limit, window, inside >= before)
+        self._limit = min(max(learned, self.options.min_limit), self.options.max_limit)
+        self._permits.limit = int(self._limit)
+        return ALLOW if before == self.limit else Decision("allow", change=(str(before), str(self.limit)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptiveConcurrency:
+    """How many attempts may be under way at once is learned; who waits is chosen as in `Bulkhead`.
+
+    Attributes:
+        initial: attempts at once for each key, before anything was learned.
+        min_limit: the least that may be learned.
+        max_limit: the most that may be learned.
+        algorithm: how it is learned: `Vegas()`, `Gradient2()` or `AIMD()`.
+        window: seconds between two changes, at least; and at least twice the quickest answer.
+        max_window: seconds that a slow answer stretches the window to, at most.
+        min_samples: answers that a window has, at least.
+        queue: calls that may wait for one key; 0 refuses at once. Where it is full, the least important makes room for
+            a more important one.
+        max_wait: seconds a call may wait for its permit; 0 refuses at once, None waits as long as the deadline allows.
+        key: what has a limit of its own: each "origin", "host" or "route", the whole "client", or each text a function
+            gives.
+        state: where permits are counted; give one to share it between clients of one clock.
+    """
+
+    initial: int = 20
+    min_limit: int = 1
+    max_limit: int = 200
+    algorithm: Algorithm = field(default_factory=Vegas)
+    window: float = 1.0
+    max_window: float = 30.0
+    min_samples: int = 50
+    queue: int = 100
+    max_wait: float | None = 10.0
+    key: Key = "origin"
+    state: State[PermitCommand] | None = field(default=None, compare=False, repr=False)
+    door: Door | None = field(default=None, init=False, compare=False, repr=False)
+    stage = Stage.BULKHEAD
+
+    def __post_init__(self) -> None:
+        name = "AdaptiveConcurrency"
+        check_whole(name, 1, min_limit=self.min_limit, min_samples=self.min_samples)
+        check_whole(name, self.min_limit, max_limit=self.max_limit)
+        check_whole(name, self.min_limit, most=self.max_limit, initial=self.initial)
+        check_above_zero(name, window=self.window)
+        check_at_least(name, self.window, max_window=self.max_window)
+        check_whole(name, 0, queue=self.queue)
+        check_at_least(name, 0, off="as long as the deadline allows", max_wait=self.max_wait)
+        check_key(name, self.key)
+        if isinstance(self.algorithm, type) or not hasattr(self.algorithm, "fresh"):
+            raise ConfigurationError(
+                f"{name}(algorithm={self.algorithm!r}): give Vegas(), Gradient2(), AIMD(), or what has fresh()"
+            )
+        if self.state is not None:
+            object.__setattr__(self, "door", Door(name, self.state, self.queue, self.max_wait))
+
+    def bind(self, runtime: Runtime) -> AdaptiveConcurrency:
+        """This policy with limits of its own, unless it was given a state."""
+        if self.state is not None:
+            return self
+        return replace(self, state=MemoryState(lambda: LearningPermits(self), runtime.now))
+
+    async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
+        """Send the request when there is a permit for it.
+
+        Raises:
+            BulkheadFull: there is none, and no room to wait for one, or no turn came in time.
+            LoadShed: its place in the line went to a more important call.
+        """
+        door, key = self.door, key_of(self.key, request)
+        assert door is not None, "bind() first: a pipeline does"
+        decision = await door.state.apply(key, ENTER) if key not in door.lines.busy else FULL
+        token = decision.token or await door.wait(key, request, context)
+        began = context.runtime.now()
+        try:
+            response = await proceed(request, context)
+        except BaseException as error:
+            await self._leave(key, _ended(token, began, request, context, error), request, context)
+            raise
+        leave = _ended(token, began, request, context, response)
+        if response.stream is not None:
+            response.stream = HeldStream(response.stream, lambda: self._leave(key, leave, request, context))
+            return response
+        await self._leave(key, leave, request, context)
+        return response
+
+    async def _leave(self, key: str, leave: Leave, request: Request, context: Context) -> None:
+        assert self.door is not None
+        change = await self.door.leave(key, leave)
+        if change is not None:
+            before, after = map(int, change)
+            context.tell(ConcurrencyChanged, request, key=key, before=before, after=after)
+
+    async def forecast(self, request: Request, context: Context) -> Forecast:
+        """Whether it would pass, wait or be refused now."""
+        assert self.door is not None, "bind() first: a pipeline does"
+        return await self.door.forecast(key_of(self.key, request), context)
+
+
+def _ended(token: int, began: float, request: Request, context: Context, result: Response | BaseException) -> Leave:
+    """What an attempt's end teaches."""
+    if isinstance(result, BaseException) and not _tells(context, result):
+        return Leave(token)
+    dropped = isinstance(result, BaseException) and not isinstance(result, Exception)
+    if not dropped:
+        dropped = context.classify(request, result).kind in {Kind.FAILED, Kind.THROTTLED}
+    return Leave(token, dropped=True) if dropped else Leave(token, context.runtime.now() - began)
+
+
+def _tells(context: Context, error: BaseException) -> bool:
+    """Whether an error says anything about the server: not if nothing was sent, nor if the caller gave up early."""
+    sent = context.exchange is None or (context.exchange.handed_over and not context.exchange.unsent)
+    if isinstance(error, Exception) and not isinstance(error, DeadlineExceeded):
+        return sent and not isinstance(error, RefusedError)
+    return sent and context.remaining == 0
