@@ -1,13 +1,10 @@
-"""Limits as pure objects: told the time, asked for tokens, never waiting.
+"""What a limit is asked, and how it counts what is under way.
 
-A request takes a token (`Take`). Until its answer or its error is back (`Land`) nobody knows when it reached the
+A request takes a token (`Take`), for so many units of each dimension of the limit: `costs`. Until its answer or its error is back (`Land`) nobody knows when it reached the
 server, only that it did so in between. So a token counts as in use all that time, and as used at the moment it landed,
 the latest one possible. Counted like that the bound holds where it matters, at the server's door, however much the
 network delays or bunches requests; and at sending as well. A request that provably never left gives its token back
-(`Return`).
-
-    WindowLimit(calls, period)   at most `calls` requests arrive in ANY window of `period` seconds
-    TokenBucket(rate, burst)     at most burst + rate * w requests arrive in any window of w seconds
+(`Return`). `dimensions` has the limits that count so.
 
 The price: a token is away for the request's own duration too, so that `calls` per period + latency go through, and a
 bucket reaches its full rate only with burst >= 1 + rate * latency.
@@ -19,33 +16,42 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from rest_api_client.policies.state import ALLOW, Decision
 
+Costs: TypeAlias = tuple[int, ...]
+"""Units of each dimension of a limit, in its order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Take:
     """Give me a token, or tell me how long to wait for one."""
 
+    costs: Costs = (1,)
     ahead: ClassVar[int] = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Peek:
-    """How long until I could have a token, at the earliest, with `ahead` others served before me?"""
+    """How long until I could have a token, at the earliest, with `ahead` others served before me?
+
+    `before` is what those others take together; none where it is empty.
+    """
 
     ahead: int = 0
+    costs: Costs = (1,)
+    before: Costs = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Land:
-    """The request of this token has been answered, or has failed."""
+    """The request of this token has been answered, or has failed; it cost so much, or what it was taken for (None)."""
 
     token: int
+    costs: Costs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,29 +98,6 @@ class Tokens:
         return True
 
 
-class WindowLimit:
-    """At most `calls` in any window of `period` seconds: each token comes back one period after it was used."""
-
-    reason = "rate limit"
-
-    def __init__(self, calls: int, period: float) -> None:
-        self.calls = calls
-        self.period = period
-        self.tokens = Tokens()
-        self.landed: deque[float] = deque()
-
-    def apply(self, command: QuotaCommand, now: float) -> Decision:
-        """Carry out a command at `now`."""
-        while self.landed and self.landed[0] + self.period <= now:
-            self.landed.popleft()
-        if isinstance(command, Take | Peek):
-            wait = window_wait(self.calls, self.period, self.landed, self.tokens.flying, command.ahead, now)
-            return self.tokens.answer(command, wait, self.reason)
-        if self.tokens.end(command.token) and isinstance(command, Land):
-            self.landed.append(now)
-        return ALLOW
-
-
 def window_wait(
     calls: int, period: float, landed: Sequence[float], flying: Collection[int], ahead: int, now: float
 ) -> float:
@@ -137,32 +120,3 @@ def window_wait(
     place = start + max(0, used - calls) + turn - free
     back = until(landed[place] + period, now) if place < len(landed) else period
     return back + rounds * period
-
-
-class TokenBucket:
-    """A bucket of `burst` tokens that refills with `rate` tokens a second: at most burst + rate * w in any window w."""
-
-    reason = "rate limit"
-
-    def __init__(self, rate: float, burst: int) -> None:
-        self.rate = rate
-        self.burst = burst
-        self.tokens = Tokens()
-        self._spent = 0.0
-        self._at = -math.inf
-
-    def apply(self, command: QuotaCommand, now: float) -> Decision:
-        """Carry out a command at `now`."""
-        if isinstance(command, Take | Peek):
-            missing = self._spent_at(now) + len(self.tokens.flying) + 1 + command.ahead - self.burst
-            return self.tokens.answer(command, missing / self.rate if missing > _DUST else 0.0, self.reason)
-        if self.tokens.end(command.token) and isinstance(command, Land):
-            self._spent, self._at = self._spent_at(now) + 1, now
-        return ALLOW
-
-    def _spent_at(self, now: float) -> float:
-        return max(0.0, self._spent - (now - self._at) * self.rate)
-
-
-_DUST = 1e-9
-"""Parts of a token that are only rounding."""

@@ -1,40 +1,51 @@
 """The client's own rate limit: requests wait for their turn here, instead of being refused there.
 
-Two kinds, both exact (`quotas`):
+Two kinds, both exact, and several dimensions at once (`dimensions`):
 
     RateLimit(calls=100, period=60)   at most 100 requests in ANY 60 seconds
     RateLimit(rate=10, burst=20)      10 a second in the long run, 20 at once after a rest
+    RateLimit(calls=500, period=60, limits={"tokens": Window(amount=30_000, period=60)}, cost=..., true_cost=...)
 
 It stands at the attempt level: a retry, a redirect, an authentication round trip is a request like any other. Waiters
-stand in line, first come first served; only the head of the line sleeps. A call that cannot get its turn within
-`max_wait` or before its deadline is refused at once, with the time after which it would have been let through; one that
-is cancelled while it waits takes nothing with it, and one that never sent its request gives its token back.
+stand in line, first come first served, and a large request that came first is not overtaken by small ones; only the
+head of the line sleeps. A call that cannot get its turn within `max_wait` or before its deadline is refused at once,
+with the time after which it would have been let through; one that is cancelled while it waits takes nothing with it,
+and one that never sent its request gives back all it took.
 
-`ServerPacing` (`server_pacing`) is the same for the server's own limit, learned from its answers.
+`ServerPacing` (`server_pacing`) is the same for the server's own limit, learned from its answers; `Limiter` (`limiter`)
+is this one without a client.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from rest_api_client.attempts import close
 from rest_api_client.checks import check_above_zero, check_at_least, check_whole
 from rest_api_client.context import Context
-from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.exceptions import ConfigurationError, RateLimitExceeded
+from rest_api_client.forecast import Forecast
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
+from rest_api_client.policies.dimensions import Bucket, Dimension, Limits, Window
 from rest_api_client.policies.keys import Key, check_key, key_of
-from rest_api_client.policies.quotas import Land, QuotaCommand, TokenBucket, WindowLimit
-from rest_api_client.policies.state import MemoryState, PureState, State
-from rest_api_client.policies.token_queue import end_token, take_token
+from rest_api_client.policies.prices import Cost, Prices, TrueCost
+from rest_api_client.policies.quota_state import QuotaState
+from rest_api_client.policies.quotas import Costs, Land, Peek, QuotaCommand, Take
+from rest_api_client.policies.state import Decision, State
+from rest_api_client.policies.token_queue import Turn, end_token
 from rest_api_client.policies.waiting_line import WaitingLines
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
 
+NAME = "RateLimit"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RateLimit:
-    """How many requests may go out, and who waits. Give `calls` and `period`, or `rate` and perhaps `burst`.
+    """How many requests may go out, and who waits. Give `calls` and `period`, or `rate` and perhaps `burst`, or
+    `limits`, or requests and `limits` together.
 
     Attributes:
         calls: requests in any window of `period` seconds.
@@ -42,58 +53,175 @@ class RateLimit:
         rate: requests a second, in the long run.
         burst: requests at once after a rest; a second's worth unless given. Over a latency of L seconds the full rate
             needs a burst of at least 1 + rate * L.
-        key: what has a limit of its own: the "client", each "host" or "origin", or each text a function gives.
+        limits: further dimensions by name, each a `Window` or a `Bucket`; a request goes when it has room in all.
+        cost: what a request is expected to cost: whole numbers by name, `{"tokens": 1200}`, or a plain number where
+            there is one dimension only; or a function of the request that gives one of these. Unless it says otherwise
+            a request costs 1 of "requests" and nothing else. One that costs more than there ever is is refused.
+        true_cost: a function of request and response that gives what the request really cost, None for what was
+            expected. It is asked for each answer, whatever its status; of a stream only the head is there.
+        key: what has a limit of its own: the "client", each "host", "origin" or "route", or each text a function gives.
         max_wait: seconds a request may wait for its turn; 0 refuses at once, None waits as long as the deadline allows.
-        state: where the count is kept; give one to share it between clients of one clock.
+        state: where the count is kept; give one to share it, and the line, between clients of one clock.
     """
 
     calls: int | None = None
     period: float | None = None
     rate: float | None = None
     burst: int | None = None
+    limits: Mapping[str, Dimension] = field(default_factory=dict, hash=False)
+    cost: Cost | None = field(default=None, hash=False)
+    true_cost: TrueCost | None = None
     key: Key = "client"
     max_wait: float | None = None
     state: State[QuotaCommand] | None = field(default=None, compare=False, repr=False)
-    lines: WaitingLines = field(default_factory=WaitingLines, init=False, compare=False, repr=False)
+    lines: WaitingLines = field(init=False, compare=False, repr=False)
+    prices: Prices = field(init=False, compare=False, repr=False)
+    usual: Costs | None = field(init=False, compare=False, repr=False)
     stage = Stage.RATE_LIMIT
 
     def __post_init__(self) -> None:
-        window, bucket = self.calls is not None, self.rate is not None
-        if window == bucket or (self.period is None) == window or (self.burst is not None and window):
-            raise ConfigurationError(f"{self!r}: give calls= and period= (any window), or rate= and burst= (a bucket)")
-        if self.calls is not None:
-            check_whole("RateLimit", 1, calls=self.calls)
-            check_above_zero("RateLimit", period=self.period)
-        else:
-            check_above_zero("RateLimit", unit="a number", rate=self.rate)
-            check_whole("RateLimit", 1, off="a second's worth", burst=self.burst)
-        check_at_least("RateLimit", 0, off="as long as the deadline allows", max_wait=self.max_wait)
-        check_key("RateLimit", self.key)
+        self._check_requests()
+        _check_limits(self.limits, self.calls is not None or self.rate is not None)
+        check_at_least(NAME, 0, off="as long as the deadline allows", max_wait=self.max_wait)
+        check_key(NAME, self.key)
+        if self.true_cost is not None and not callable(self.true_cost):
+            raise ConfigurationError(
+                f"RateLimit(true_cost={self.true_cost!r}): give a function of request and response"
+            )
+        prices = Prices(tuple(self.dimensions()), self.cost, self.true_cost)
+        if self.cost is None and self.true_cost is None and not all(prices.usual):
+            raise ConfigurationError(
+                f"{self!r}: give cost= or true_cost=, or nothing is ever counted in {prices.names}"
+            )
+        lines = self.state.lines if isinstance(self.state, QuotaState) else WaitingLines()
+        object.__setattr__(self, "lines", lines)
+        object.__setattr__(self, "prices", prices)
+        object.__setattr__(self, "usual", None if callable(self.cost) else prices.usual)
 
-    def fresh(self) -> PureState[QuotaCommand]:
-        """The pure object of one key."""
+    def _check_requests(self) -> None:
+        window, bucket = self.calls is not None, self.rate is not None
+        both, neither = window and bucket, not (window or bucket or self.limits)
+        if both or neither or (self.period is None) == window or (self.burst is not None and not bucket):
+            raise ConfigurationError(f"{self!r}: give calls= and period= (any window), or rate= and burst= (a bucket)")
+        if window:
+            check_whole(NAME, 1, calls=self.calls)
+            check_above_zero(NAME, period=self.period)
+        if bucket:
+            check_above_zero(NAME, unit="a number", rate=self.rate)
+            check_whole(NAME, 1, off="a second's worth", burst=self.burst)
+
+    def dimensions(self) -> dict[str, Dimension]:
+        """What is counted, by name: "requests" first where they are limited."""
         if self.calls is not None and self.period is not None:
-            return WindowLimit(self.calls, self.period)
-        assert self.rate is not None
-        return TokenBucket(self.rate, self.burst or math.ceil(self.rate))
+            return {"requests": Window(amount=self.calls, period=self.period), **self.limits}
+        if self.rate is not None:
+            return {"requests": Bucket(rate=self.rate, burst=self.burst), **self.limits}
+        return dict(self.limits)
+
+    def fresh(self) -> Limits:
+        """The pure object of one key."""
+        return Limits(self.dimensions())
 
     def bind(self, runtime: Runtime) -> RateLimit:
         """This limit with a count of its own, unless it was given one."""
-        return self if self.state is not None else replace(self, state=MemoryState(self.fresh, runtime.now))
+        return self if self.state is not None else replace(self, state=QuotaState(self.fresh, runtime.now))
 
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
         """Send the request when its turn has come.
 
         Raises:
-            RateLimitExceeded: its turn would come too late; `retry_after` says when.
+            RateLimitExceeded: its turn would come too late, `retry_after` says when; or never, at this cost.
+            HookError: `cost` or `true_cost` gave no amount.
         """
-        state, key = self.state, key_of(self.key, request)
+        state, key = self.state, "client" if self.key == "client" else key_of(self.key, request)
         assert state is not None, "bind() first: a pipeline does"
-        token = await take_token(self.lines, state, key, request, context, self.max_wait)
+        costs = self.prices.of(request) if self.usual is None else self.usual
+        token = state.take(key, costs) if isinstance(state, QuotaState) else 0
+        if not token:
+            token = await self._wait(key, costs, request, context)
         try:
             response = await proceed(request, context)
         except BaseException as error:
             await end_token(self.lines, state, key, token, context, error)
             raise
-        await state.apply(key, Land(token))
+        if self.true_cost is None and isinstance(state, QuotaState):
+            state.end(key, token)
+        else:
+            await self._settle(state, key, token, costs, request, response)
         return response
+
+    async def _wait(self, key: str, costs: Costs, request: Request, context: Context) -> int:
+        assert self.state is not None
+        turn = Turn(self.lines, self.state, key, context.runtime, self.max_wait, context.call.deadline, Take(costs))
+        decision = await turn.come()
+        turn.tell(NAME, decision, request, context)
+        if decision.verdict == "refuse":
+            raise self.too_large(request.label, costs, request)
+        if not decision.token:
+            raise turn.refusal(decision, request.label, request)
+        return decision.token
+
+    async def _settle(
+        self, state: State[QuotaCommand], key: str, token: int, costs: Costs, request: Request, response: Response
+    ) -> None:
+        used = costs
+        try:
+            used = self.prices.paid(request, response, costs)
+        except BaseException:
+            await close(response)
+            raise
+        finally:
+            await state.apply(key, Land(token, used))
+            if used != costs:
+                self.lines.nudge(key)
+
+    def too_large(self, label: str, costs: Costs, request: Request | None = None) -> RateLimitExceeded:
+        """What says that no wait helps."""
+        spent = self.prices.shown(costs)
+        most = self.prices.shown(count.most for count in self.fresh().counts)
+        return RateLimitExceeded(
+            f"{label}: it costs {spent}, and there is never more than {most}: ask for less, or raise the limit",
+            request=request,
+        )
+
+    async def forecast(self, request: Request, context: Context) -> Forecast:
+        """Whether the request would go now, wait or be refused; nothing is taken and no line entered."""
+        key, costs = key_of(self.key, request), self.prices.of(request)
+        ahead, before = self.lines.before(key) if any(costs) else (0, ())
+        assert self.state is not None, "bind() first: a pipeline does"
+        decision = await self.state.apply(key, Peek(ahead, costs, before))
+        facts = {"key": key, "cost": dict(zip(self.prices.names, costs, strict=True)), "ahead": ahead}
+        return self._foreseen(decision, key, context.remaining, facts)
+
+    def _foreseen(self, decision: Decision, key: str, time_left: float | None, facts: Mapping[str, object]) -> Forecast:
+        if decision.verdict == "refuse":
+            text = "It costs more than the limit ever lets through."
+            return Forecast(policy=NAME, verdict="refuse", reason=decision.reason, text=text, facts=facts)
+        if decision.verdict == "allow" and not facts["ahead"]:
+            return Forecast(policy=NAME, text=f"The limit of {key!r} has room.", facts=facts)
+        late = time_left is not None and decision.wait >= time_left
+        refused = late or (self.max_wait is not None and (not self.max_wait or decision.wait > self.max_wait))
+        text = f"The limit of {key!r} has room in {decision.wait:.3g} s, {facts['ahead']} stand before it."
+        return Forecast(
+            policy=NAME,
+            verdict="refuse" if refused else "wait",
+            reason=decision.reason or "queued",
+            text=text,
+            wait=decision.wait,
+            facts=facts,
+        )
+
+
+def _check_limits(limits: object, requests: bool) -> None:
+    if not isinstance(limits, Mapping):
+        raise ConfigurationError(f"RateLimit(limits={limits!r}): give a dict of names and Window(...) or Bucket(...)")
+    for name, dimension in limits.items():
+        if not isinstance(name, str) or not isinstance(dimension, Window | Bucket):
+            raise ConfigurationError(
+                f"RateLimit(limits={{{name!r}: {dimension!r}}}): give a name and a Window(amount=, period=) "
+                "or a Bucket(rate=, burst=)"
+            )
+    if requests and "requests" in limits:
+        raise ConfigurationError(
+            f"RateLimit(limits={limits!r}): requests are limited twice; give calls= or rate= alone"
+        )

@@ -6,6 +6,9 @@ makes the next one head. So nobody overtakes, nobody polls, and a large request 
 
 A waiter may be cancelled at any time: its `leave`, in a `finally`, takes it out, and if it had just become head it
 hands that on. A waiter whose event loop is gone cannot be woken; its event says so, and it is dropped for the next one.
+Entering and leaving cost the same whoever leaves and however long the line is.
+
+A line also knows how much those in it want together (`before`), so that a newcomer can be told what it stands behind.
 
 Lines live in one process. Quota can be shared between processes; a place in a line cannot.
 """
@@ -13,7 +16,8 @@ Lines live in one process. Quota can be shared between processes; a place in a l
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import OrderedDict
+from collections.abc import Iterable
 
 from rest_api_client.forks import in_child
 from rest_api_client.runtime import Event, Runtime
@@ -22,32 +26,73 @@ from rest_api_client.runtime import Event, Runtime
 class Place:
     """A place in the line of `key`. `event` is what its owner waits for, while it waits."""
 
-    __slots__ = ("event", "key", "nudged")
+    __slots__ = ("event", "key", "nudged", "wanted")
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, wanted: tuple[int, ...] = ()) -> None:
         self.key = key
+        self.wanted = wanted
         self.event: Event | None = None
         self.nudged = False
+
+
+class _Line:
+    """The places of one key in their order, and what their owners want together."""
+
+    __slots__ = ("places", "wanted")
+
+    def __init__(self) -> None:
+        self.places: OrderedDict[Place, None] = OrderedDict()
+        self.wanted: list[int] = []
+
+    @property
+    def head(self) -> Place:
+        return next(iter(self.places))
+
+    def add(self, place: Place) -> None:
+        self.places[place] = None
+        self._count(place.wanted, 1)
+
+    def remove(self, place: Place) -> None:
+        del self.places[place]
+        self._count(place.wanted, -1)
+
+    def _count(self, wanted: Iterable[int], sign: int) -> None:
+        for index, amount in enumerate(wanted):
+            if index == len(self.wanted):
+                self.wanted.append(0)
+            self.wanted[index] += sign * amount
 
 
 class WaitingLines:
     """One line per key. Travels empty: a copy or a pickle of it has no waiters."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, deque[Place]] = {}
+        self._lines: dict[str, _Line] = {}
         self._lock = threading.Lock()
         in_child(self.forget)
 
-    def enter(self, key: str, runtime: Runtime) -> tuple[Place, int]:
+    def __contains__(self, key: str) -> bool:
+        """Whether anybody waits. Whoever finds a line empty came before all who enter it later."""
+        return key in self._lines
+
+    def enter(self, key: str, runtime: Runtime, wanted: tuple[int, ...] = ()) -> tuple[Place, int]:
         """Take the last place of a line, and say how many stand before it. With none before it, it is the head."""
-        place = Place(key)
+        place = Place(key, wanted)
         with self._lock:
-            line = self._lines.setdefault(key, deque())
-            ahead = len(line)
+            line = self._lines.get(key)
+            if line is None:
+                line = self._lines[key] = _Line()
+            ahead = len(line.places)
             if ahead:
                 place.event = runtime.event()
-            line.append(place)
+            line.add(place)
         return place, ahead
+
+    def before(self, key: str) -> tuple[int, tuple[int, ...]]:
+        """How many a newcomer would stand behind, and what they want together."""
+        with self._lock:
+            line = self._lines.get(key)
+            return (0, ()) if line is None else (len(line.places), tuple(line.wanted))
 
     async def turn(self, place: Place, runtime: Runtime, timeout: float | None) -> bool:
         """Wait to become the head; False if `timeout` seconds passed first."""
@@ -66,9 +111,10 @@ class WaitingLines:
         """Something was given back: have the head of a line ask again."""
         with self._lock:
             line = self._lines.get(key)
-            event = None
-            if line:
-                line[0].nudged, event = True, line[0].event
+            if line is None:
+                return
+            head = line.head
+            head.nudged, event = True, head.event
         if event is not None:
             event.set()
 
@@ -80,28 +126,28 @@ class WaitingLines:
     def _remove(self, place: Place) -> bool:
         """Take a place out; whether it was the head's and leaves others behind."""
         with self._lock:
-            line = self._lines.get(place.key, deque())
-            was_head = bool(line) and line[0] is place
-            if place in line:  # else its loop was taken for gone, or the process forked
-                line.remove(place)
-            if not line:
-                self._lines.pop(place.key, None)
-        return was_head and bool(line)
+            line = self._lines.get(place.key)
+            if line is None or place not in line.places:  # its loop was taken for gone, or the process forked
+                return False
+            was_head = line.head is place
+            line.remove(place)
+            if not line.places:
+                del self._lines[place.key]
+        return was_head and bool(line.places)
 
     def _wake_head(self, key: str) -> None:
         while True:
             with self._lock:
                 line = self._lines.get(key)
-                head = line[0] if line else None
-                event = head.event if head is not None else None
+                head = None if line is None else line.head
+                event = None if head is None else head.event
             if head is None or event is None or event.set():
                 return
             self._remove(head)
 
     def waiting(self, key: str) -> int:
         """How many stand in a line, its head included."""
-        with self._lock:
-            return len(self._lines.get(key, ()))
+        return self.before(key)[0]
 
     def forget(self) -> None:
         """Start afresh, as all do in a forked child: those who waited are not here, and one may have held the lock."""

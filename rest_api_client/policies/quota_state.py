@@ -1,0 +1,49 @@
+"""A limit's memory in this process, and the line of those who wait for it: one belongs to the other.
+
+Whoever shares the state shares the line, so that two clients, or a client and a `Limiter`, are served in one order and
+hear of what the other gave back. A store that many processes share has no lines; each process then has its own.
+
+Most requests find nobody waiting and enough left. For them there is a short way, `take` and `end`, to the same pure
+object under the same lock: without a command, a decision or a coroutine. It is a matter of speed alone; `apply` does
+the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rest_api_client.policies.dimensions import Limits
+from rest_api_client.policies.quotas import Costs, QuotaCommand
+from rest_api_client.policies.state import MemoryState
+from rest_api_client.policies.waiting_line import WaitingLines
+
+
+class QuotaState(MemoryState[QuotaCommand]):
+    """Limits by key, and the lines to them.
+
+    Args:
+        fresh: makes the limits of a key that is new.
+        now: monotonic seconds; the same clock for all who share this.
+    """
+
+    def __init__(self, fresh: Callable[[], Limits], now: Callable[[], float]) -> None:
+        super().__init__(fresh, now)
+        self.lines = WaitingLines()
+
+    def take(self, key: str, costs: Costs) -> int:
+        """A token, if there is one for whoever comes now and nobody is overtaken; else 0."""
+        if key in self.lines and any(costs):
+            return 0
+        with self._lock:
+            limits = self._objects.get(key)
+            if not isinstance(limits, Limits):  # a new key: `apply` begins it
+                return 0
+            self._objects.move_to_end(key)
+            return limits.take(costs, self._now())
+
+    def end(self, key: str, token: int, used: Costs | None = None) -> None:
+        """Take a token back; see `Limits.end`."""
+        with self._lock:
+            limits = self._objects.get(key)
+            if isinstance(limits, Limits):
+                limits.end(token, used, self._now())
