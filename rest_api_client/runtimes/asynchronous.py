@@ -160,7 +160,7 @@ class _CancellingDeadline:
     def __init__(self, runtime: AsyncRuntime, at: float | None) -> None:
         self._runtime = runtime
         self._at = at
-        self._scope: AbstractContextManager[anyio.CancelScope] | None = None
+        self._scope: _AsyncioLimit | AbstractContextManager[anyio.CancelScope] | None = None
         self._token: Token[float | None] | None = None
 
     async def __aenter__(self) -> None:
@@ -173,7 +173,7 @@ class _CancellingDeadline:
             raise TimeoutError("the deadline had already passed")
         outer = _deadline.get()
         self._token = _deadline.set(self._at if outer is None else min(outer, self._at))
-        self._scope = anyio.fail_after(left)
+        self._scope = anyio.fail_after(left) if _in_trio() else _AsyncioLimit(left)
         self._scope.__enter__()
 
     async def __aexit__(
@@ -185,6 +185,34 @@ class _CancellingDeadline:
 
 
 # ---------------------------------------------------------------------- what asyncio and trio do differently
+
+
+class _AsyncioLimit:
+    """What `asyncio.timeout` does, at a third of anyio's price: every call passes one."""
+
+    __slots__ = ("_before", "_fired", "_handle", "_seconds", "_task")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._fired = False
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._before = task, task.cancelling()
+        self._handle = asyncio.get_running_loop().call_later(self._seconds, self._fire)
+
+    def _fire(self) -> None:
+        self._fired = True
+        self._task.cancel()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._handle.cancel()
+        # Somebody else may have cancelled the task, too: that wish goes on.
+        if self._fired and self._task.uncancel() <= self._before and isinstance(error, asyncio.CancelledError):
+            raise TimeoutError("the deadline passed") from error
 
 
 class _Inner(Protocol):
@@ -239,11 +267,13 @@ class _AsyncEvent:
         await self._inner.wait()
 
 
-def _home(clock: Clock) -> _Home:
+def _in_trio() -> bool:
     trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():
-        return _TrioHome(clock)
-    return _AsyncioHome()
+    return trio is not None and trio.lowlevel.in_trio_run()
+
+
+def _home(clock: Clock) -> _Home:
+    return _TrioHome(clock) if _in_trio() else _AsyncioHome()
 
 
 class _AsyncioHome:
