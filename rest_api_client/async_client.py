@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from rest_api_client.client_core import ClientCore
 from rest_api_client.config import APIConfig, ClientOptions
-from rest_api_client.downloads import check_target, save
+from rest_api_client.downloads import download
 from rest_api_client.exceptions import ClosedError
 from rest_api_client.explain import Explanation
 from rest_api_client.hooks import check_hooks, rest_of_attempt
@@ -122,18 +122,18 @@ class AsyncAPIClient(Surface):
     ) -> Response:
         """Save the body of a GET to a file: whole or not at all, whatever happens meanwhile.
 
+        A body that breaks off goes on from there (Range, If-Range) if the server can and the retry policy lets it, and
+        else starts anew; parts of different versions are never joined.
+
         The file is written in pieces of at most 64 KiB, in the event loop's own thread.
 
         Args:
             url: what to get.
             path: the file; one that stands there is replaced once the body is complete.
-            on_progress: called with (bytes saved, bytes in all or None).
+            on_progress: called with (bytes saved, bytes in all or None), and with 0 saved where it has to start anew.
             options: as for `request`.
         """
-        check_target(path)
-        async with self.stream("GET", url, **options) as response:
-            await save(response.response, path, on_progress)
-            return response.response
+        return await download(self._core, url, path, on_progress, options)
 
     async def explain(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Explanation:
         """What would happen to a request now, and why: `str()` of it reads well, `as_dict()` is plain data.

@@ -1,24 +1,56 @@
-"""Saving a body to a file, whole or not at all."""
+"""Saving a body to a file, whole or not at all; one that breaks off goes on where it can (`resume`)."""
 
 from __future__ import annotations
 
 import os
 import stat
 from contextlib import suppress
+from copy import copy
 from itertools import count
 from os import PathLike
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from rest_api_client.attempts import close
-from rest_api_client.exceptions import ClosedError, ConfigurationError
+from rest_api_client.exceptions import ClosedError, ConfigurationError, TransportError
 from rest_api_client.http.bodies import finish
 from rest_api_client.models import Response
+from rest_api_client.options import RequestOptions
+from rest_api_client.pipeline import Stage
+from rest_api_client.resume import ResumableBody, Resuming, whole_length
 from rest_api_client.typing import Progress
+
+if TYPE_CHECKING:
+    from rest_api_client.client_core import ClientCore
 
 _SERIAL = count(1)
 _LONGEST_NAME = 40
 """Characters of the target's name in that of the file beside it: a name may have 255 bytes in all."""
+
+
+async def download(
+    core: ClientCore, url: str, path: str | PathLike[str], progress: Progress | None, options: RequestOptions
+) -> Response:
+    """Save the body of a GET to a file: what the clients' `download` does, whichever their face."""
+    check_target(path)
+    if progress is not None and not callable(progress):
+        raise ConfigurationError(f"on_progress={progress!r} cannot be called: give a function of (saved, total)")
+    response = await _resuming(core).call("GET", url, options, stream=True)
+    try:
+        await save(response, path, progress)
+    finally:
+        await close(response)
+    return response
+
+
+def _resuming(core: ClientCore) -> ClientCore:
+    """The same client, whose streamed bodies can go on; itself where nothing is tried again."""
+    retry = next((policy for policy in core.pipeline.policies if policy.stage is Stage.RETRY), None)
+    if retry is None:
+        return core
+    other = copy(core)
+    other.pipeline = core.pipeline.replacing(retry, Resuming(retry))
+    return other
 
 
 def check_target(path: str | PathLike[str]) -> Path:
@@ -99,13 +131,25 @@ class _Part:
 
 
 async def _pour(response: Response, file: IO[bytes], progress: Progress | None) -> None:
-    if response.stream is None:
+    body = response.stream
+    if body is None:
         raise ClosedError("the body was read already: it cannot be saved")
-    total = _announced(response)
-    saved = 0
-    chunks = aiter(response.stream)
+    saved, total = 0, whole_length(response.headers)
+    chunks = aiter(body)
     try:
-        async for piece in chunks:
+        while True:
+            try:
+                piece = await anext(chunks, None)
+            except TransportError as error:
+                if not isinstance(body, ResumableBody):
+                    raise
+                before, saved = saved, await body.resume(error)
+                total = body.total
+                if saved < before:
+                    _empty(file, total, progress)
+                continue
+            if piece is None:
+                return
             file.write(piece)
             saved += len(piece)
             if progress is not None:
@@ -115,8 +159,9 @@ async def _pour(response: Response, file: IO[bytes], progress: Progress | None) 
         await close(response)
 
 
-def _announced(response: Response) -> int | None:
-    """Bytes in all, where the answer tells: an encoded body's length is not what will be saved."""
-    length = response.headers.get("content-length", "")
-    plain = "content-encoding" not in response.headers and length.isascii() and length.isdigit() and len(length) < 20
-    return int(length) if plain else None
+def _empty(file: IO[bytes], total: int | None, progress: Progress | None) -> None:
+    """Nothing of what was saved is kept, and that is said."""
+    file.seek(0)
+    file.truncate()
+    if progress is not None:
+        progress(0, total)

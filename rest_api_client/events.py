@@ -169,6 +169,19 @@ class HedgeEnded(Event):
     winner: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadResumed(Event):
+    """An answer came that was to go on with a download.
+
+    Attributes:
+        what: "continued", "started anew", "was complete", or "does not fit": then the next attempt starts anew.
+        at_byte: where it goes on, 0 where it starts anew.
+    """
+
+    what: str
+    at_byte: int
+
+
 Sink: TypeAlias = Callable[[Event], object]
 
 

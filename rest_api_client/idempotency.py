@@ -1,8 +1,9 @@
 """Idempotency keys: how a server tells a repeat from a second order.
 
-A request that is not idempotent may have been carried out although no answer came. With a key in it the server knows the
-repeat, and answers it with what the first one did. So a key is made once per call, stays the same for every attempt,
-redirect and authentication round trip of that call, and no other call ever gets it; 128 random bits see to that.
+A request that is not idempotent may have been carried out although no answer came. With a key in it the server knows
+the repeat, and answers it with what the first one did. So a key is made once per call, stays the same for every
+attempt, redirect and authentication round trip of that call, and no other call ever gets it; 128 random bits see to
+that.
 
 Servers differ in the field's name and in its form. The IETF draft (draft-ietf-httpapi-idempotency-key-header) makes it
 a structured string, that is, in double quotes (RFC 9651, section 3.3.3); most payment interfaces want the bare key.

@@ -15,6 +15,7 @@ policy with a fresh state; a pipeline binds each policy once, when it is made. W
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Sequence
+from copy import copy
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import IntEnum
 from inspect import isawaitable
@@ -114,13 +115,21 @@ class Pipeline:
         self, policies: Iterable[Policy], transport: Transport, runtime: Runtime, end: Proceed | None = None
     ) -> None:
         self.transport = transport
-        self.policies: Sequence[Policy] = sorted(
-            (bound(policy, runtime) for policy in policies), key=lambda policy: policy.stage
-        )
+        self._end = end or Terminal(transport)
+        self._join(bound(policy, runtime) for policy in policies)
+
+    def _join(self, policies: Iterable[Policy]) -> None:
+        self.policies: Sequence[Policy] = sorted(policies, key=lambda policy: policy.stage)
         _refuse_doubles(self.policies)
         calls = [policy for policy in self.policies if not policy.stage.per_attempt]
         attempts = [policy for policy in self.policies if policy.stage.per_attempt]
-        self._handle = _chain(calls, AttemptLevel(_chain(attempts, end or Terminal(transport))))
+        self._handle = _chain(calls, AttemptLevel(_chain(attempts, self._end)))
+
+    def replacing(self, old: Policy, new: Policy) -> Pipeline:
+        """The same chain, its states included, with one policy in the place of another."""
+        other = copy(self)
+        other._join(new if policy is old else policy for policy in self.policies)  # noqa: SLF001  one of ours
+        return other
 
     def __call__(self, request: Request, context: Context) -> Awaitable[Response]:
         """Send a request through the chain."""

@@ -26,6 +26,7 @@ from rest_api_client.events import (
     Coalesced,
     ConcurrencyChanged,
     CredentialsWithheld,
+    DownloadResumed,
     Event,
     FellBack,
     HedgeDecided,
@@ -212,6 +213,11 @@ def _withheld(event: Event) -> _Described:
     return f"credentials withheld from {event.origin}: {', '.join(event.names)}", {"reason": "credentials withheld"}
 
 
+def _resumed(event: Event) -> _Described:
+    assert isinstance(event, DownloadResumed)
+    return f"download {event.what} at byte {event.at_byte}", {"reason": event.what}
+
+
 _LOGGED: dict[type[Event], tuple[int, Callable[[Event], _Described]]] = {
     CallEnded: (logging.INFO, _call_ended),
     AttemptEnded: (logging.DEBUG, _attempt_ended),
@@ -226,6 +232,7 @@ _LOGGED: dict[type[Event], tuple[int, Callable[[Event], _Described]]] = {
     FellBack: (logging.WARNING, _fell_back),
     Coalesced: (logging.DEBUG, _coalesced),
     CredentialsWithheld: (logging.WARNING, _withheld),
+    DownloadResumed: (logging.INFO, _resumed),
 }
 
 _WARNINGS: frozenset[type[Event]] = frozenset({CallEnded, CircuitChanged, CredentialsWithheld, FellBack})
