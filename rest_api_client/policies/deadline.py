@@ -7,22 +7,28 @@ left, and what waits all the same is cancelled (in a thread: its wait ends) when
 The error says what was going on: how many attempts there were and how the last one ended, and it is chained from that
 attempt's own error, so that a deadline never hides the 503 behind it.
 
+`DeadlineHeader` tells the server how much time is left, so that it need not work on what nobody waits for any more.
+
 `ambient_deadline` is set by the `deadline` decorator round any function: all calls inside obey it too, whichever comes
 first. It travels with the context, so tasks and threads that copy their context inherit it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import NamedTuple, NoReturn
+from typing import Final, Literal, NamedTuple, NoReturn
 
 from rest_api_client.checks import check_above_zero
 from rest_api_client.clock import Clock
 from rest_api_client.context import Context
-from rest_api_client.exceptions import DeadlineExceeded
-from rest_api_client.models import Request, Response
+from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded
+from rest_api_client.forecast import Forecast
+from rest_api_client.http.headers import Headers
+from rest_api_client.models import Attempt, Request, Response
 from rest_api_client.pipeline import Stage
+from rest_api_client.policies.attempt_times import WOULD_NOT_FINISH
 from rest_api_client.typing import Proceed, Unset
 
 
@@ -92,6 +98,16 @@ class Deadline:
         finally:
             call.last = None  # breaks the cycle error > traceback > call > error
 
+    async def forecast(self, request: Request, context: Context) -> Forecast:
+        """How much time the call has, or has left where it has begun."""
+        moment = earlier(context.call.deadline, self._moment(context))
+        if moment is None:
+            return Forecast(policy="Deadline", text="no deadline")
+        left = moment - context.runtime.now()
+        if left <= 0:
+            return Forecast(policy="Deadline", verdict="refuse", reason="deadline", text="the deadline has passed")
+        return Forecast(policy="Deadline", text=f"{left:.3g} s for the whole call", facts={"left": left})
+
     def _moment(self, context: Context) -> float | None:
         asked = context.options.deadline
         if isinstance(asked, Unset):
@@ -105,8 +121,9 @@ class Deadline:
 
 def _raise_exceeded(request: Request, context: Context, moment: float, error: TimeoutError) -> NoReturn:
     call = context.call
+    how = "would be" if context.runtime.now() < moment else "was"
     raised = DeadlineExceeded(
-        f"{request.label}: the deadline of {moment - call.started:.3g} s was exceeded {_story(context)}",
+        f"{request.label}: the deadline of {moment - call.started:.3g} s {how} exceeded {_story(context)}",
         request=request,
     )
     raised.attempts = tuple(call.attempts)
@@ -115,11 +132,59 @@ def _raise_exceeded(request: Request, context: Context, moment: float, error: Ti
 
 def _story(context: Context) -> str:
     """How far the call had got."""
-    reasons = [attempt.reason for attempt in context.call.attempts]
+    reasons = [_reason(attempt) for attempt in context.call.attempts]
     if not reasons:
         return "before anything was sent"
     shown = ["..."] * (len(reasons) > _SHOWN) + reasons[-_SHOWN:]
     return f"after {len(reasons)} attempt{'s' * (len(reasons) > 1)} ({', '.join(shown)})"
 
 
+def _reason(attempt: Attempt) -> str:
+    not_started = any(note.reason == WOULD_NOT_FINISH for note in attempt.notes)
+    return WOULD_NOT_FINISH if not_started else attempt.reason
+
+
 _SHOWN = 4
+
+
+def _grpc(left: float) -> str:
+    milliseconds = int(left * 1000)
+    return f"{milliseconds}m" if milliseconds < 10**8 else f"{int(left)}S"
+
+
+_UNITS: Final[Mapping[str, Callable[[float], str]]] = {
+    "seconds": lambda left: f"{int(left * 1000) / 1000:.3f}",
+    "milliseconds": lambda left: f"{int(left * 1000)}",
+    "grpc": _grpc,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadlineHeader:
+    """Sends the time left along with each attempt: as the attempt begins, after any wait for limiter and bulkhead.
+
+    There is no standard for it: ask which field and unit the server reads, for example `x-envoy-expected-rq-timeout-ms`
+    in milliseconds, or `grpc-timeout` as gRPC writes it. The time is rounded down. It is a length, not a moment, so
+    that no two clocks need agree; the way to the server is not taken off. A call without a deadline sends nothing, and
+    neither does a request to a foreign origin: a redirect's target need not know.
+
+    Attributes:
+        name: the field.
+        unit: "seconds" ("1.250"), "milliseconds" ("1250") or "grpc" ("1250m").
+    """
+
+    name: str
+    unit: Literal["seconds", "milliseconds", "grpc"] = "seconds"
+    stage = Stage.ATTEMPT_MIDDLEWARE
+
+    def __post_init__(self) -> None:
+        if self.unit not in _UNITS:
+            raise ConfigurationError(f"DeadlineHeader(unit={self.unit!r}): give one of {', '.join(_UNITS)}")
+        Headers({self.name: "0"})  # refuses what is no field name
+
+    async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
+        """Hand on, with the time left in the header."""
+        left = context.remaining
+        if left is not None and request.at_home:
+            request = request.with_headers({self.name: _UNITS[self.unit](left)})
+        return await proceed(request, context)

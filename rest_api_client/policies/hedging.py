@@ -225,7 +225,8 @@ class _Copies:
         starts: list[Callable[[], Awaitable[_Copy | None]]] = [self._first, *[self._hedge] * self._policy.max_hedges]
         delays = [number * self._delay for number in range(len(starts))]
         winner = await self._context.runtime.race(starts, delays, _ends, _discard)
-        assert winner is not None and winner.result is not None
+        assert winner is not None
+        assert winner.result is not None
         self._settle(winner)
         return winner.result
 

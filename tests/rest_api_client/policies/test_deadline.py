@@ -8,11 +8,20 @@ from typing import Any
 import pytest
 
 from rest_api_client.clock import SYSTEM
+from rest_api_client.context import Call, CallOptions, Context
 from rest_api_client.engines.scripted import respond
 from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded, ReadError, ReadTimeout, ServerError
-from rest_api_client.pipeline import Stage
+from rest_api_client.forecast import Forecast
+from rest_api_client.pipeline import Policy, Stage
 from rest_api_client.policies.backoff import ExponentialBackoff
-from rest_api_client.policies.deadline import AmbientDeadline, Deadline, ambient_deadline, ambient_moment, earlier
+from rest_api_client.policies.deadline import (
+    AmbientDeadline,
+    Deadline,
+    DeadlineHeader,
+    ambient_deadline,
+    ambient_moment,
+    earlier,
+)
 from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.script import Chunk, Head, Reset, Script, Stall, Throttle
 from rest_api_client.transport import Timeouts
@@ -72,7 +81,10 @@ def test_a_503_behind_the_deadline_is_its_cause(world: AnyWorld) -> None:
 def test_a_long_story_is_cut(world: AnyWorld) -> None:
     """Of many attempts the message shows the last four."""
     scripts = [*[respond(503)] * 6, Script(Stall())]
-    policies = [Deadline(seconds=50), RetryConfig(max_attempts=9, strategy=ExponentialBackoff(jitter="none"))]
+    policies: list[Policy] = [
+        Deadline(seconds=50),
+        RetryConfig(max_attempts=9, strategy=ExponentialBackoff(jitter="none")),
+    ]
     error = exceeded(world, Chain(world.runtime, policies, scripts))
     assert "after 7 attempts (..., status 503, status 503, status 503, deadline)" in str(error)
 
@@ -224,3 +236,75 @@ def test_a_phase_timeout_under_a_deadline_is_still_a_timeout(world: AnyWorld) ->
 
     world.run(body)
     assert world.clock.monotonic() == 1
+
+
+async def _forecast(chain: Chain, deadline: float | None, after: float) -> Forecast:
+    call = Call(chain.runtime, chain.random, options=CallOptions(deadline=deadline))
+    await chain.runtime.sleep(after)
+    told, *_ = await chain.pipeline.forecast(a_request(), Context(call))
+    return told
+
+
+@pytest.mark.parametrize(
+    ("deadline", "after", "verdict", "left"), [(None, 0, "pass", None), (5, 2, "pass", 3), (5, 5, "refuse", None)]
+)
+def test_it_says_how_much_time_is_left(
+    world: AnyWorld, deadline: float | None, after: float, verdict: str, left: float | None
+) -> None:
+    """The forecast of a call that began some seconds ago."""
+    told = world.run(_forecast, Chain(world.runtime, [Deadline()], []), deadline, after)
+    assert (told.verdict, told.facts.get("left")) == (verdict, left)
+    assert told.reason == ("deadline" if verdict == "refuse" else "ok")
+    assert told.text
+
+
+# ---------------------------------------------------------------------- the header
+
+
+def sent(chain: Chain, name: str = "x-time-left") -> list[str | None]:
+    """What the server was told, request by request."""
+    return [arrival.request.headers.get(name) for arrival in chain.server.requests]
+
+
+HOME = a_request().url.origin
+
+
+@pytest.mark.parametrize(
+    ("unit", "deadline", "told"),
+    [
+        ("seconds", 5, "5.000"),
+        ("seconds", 0.0129, "0.012"),
+        ("milliseconds", 1.2509, "1250"),
+        ("grpc", 1.2509, "1250m"),
+        ("grpc", 200_000.5, "200000S"),
+        ("seconds", None, None),
+    ],
+)
+def test_the_server_is_told_the_time_left(world: AnyWorld, unit: Any, deadline: float | None, told: str | None) -> None:
+    """In the unit it reads, rounded down; nothing where there is no deadline."""
+    policies: list[Policy] = [Deadline(), DeadlineHeader(name="x-time-left", unit=unit)]
+    chain = Chain(world.runtime, policies, [respond(200)])
+    world.run(lambda: chain.send(a_request(home=frozenset({HOME})), deadline=deadline))
+    assert sent(chain) == [told]
+
+
+def test_each_attempt_is_told_what_is_left_then(world: AnyWorld) -> None:
+    """After an attempt of one second and a wait of half a second there is that much less."""
+    policies: list[Policy] = [Deadline(seconds=5), RETRY, DeadlineHeader(name="x-time-left")]
+    chain = Chain(world.runtime, policies, [respond(503, delay=1), respond(200)])
+    world.run(chain.send, a_request(home=frozenset({HOME})))
+    assert sent(chain) == ["5.000", "3.500"]
+
+
+def test_a_foreign_origin_is_told_nothing(world: AnyWorld) -> None:
+    """What is not the client's own server does not learn how patient it is."""
+    chain = Chain(world.runtime, [Deadline(seconds=5), DeadlineHeader(name="x-time-left")], [respond(200)])
+    world.run(chain.send, a_request(url="https://other.test/", home=frozenset({HOME})))
+    assert sent(chain) == [None]
+
+
+@pytest.mark.parametrize("options", [{"name": "x-time-left", "unit": "hours"}, {"name": "no name"}])
+def test_a_bad_header_is_refused(options: Any) -> None:
+    """When it is made, not when it is sent."""
+    with pytest.raises(ConfigurationError):
+        DeadlineHeader(**options)
