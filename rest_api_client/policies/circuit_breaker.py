@@ -132,7 +132,7 @@ class Breaker:
 
     def __init__(self, options: CircuitBreaker) -> None:
         self.options = options
-        self.openings = 0
+        self.openings = self.streak = self.probing = self.passed = 0
         self.epoch = -1
         self._told, self._untold = -inf, 0
         self._begin(Circuit.CLOSED, 0.0)
