@@ -41,7 +41,8 @@ class Bulkhead:
         limit: attempts at once, for each key.
         queue: calls that may wait for one key; 0 refuses at once. Where it is full, the least important makes room for
             a more important one.
-        max_wait: seconds a call may wait for its permit; 0 refuses at once, None waits as long as the deadline allows.
+        max_wait: seconds a call may wait for its permit, and never more than half of what its deadline leaves; 0 refuses
+            at once, None sets no other limit.
         key: what has permits of its own: each "origin", "host" or "route", the whole "client", or each text a function
             gives.
         state: where permits are counted; give one to share it between clients of one clock.
@@ -58,7 +59,7 @@ class Bulkhead:
     def __post_init__(self) -> None:
         check_whole("Bulkhead", 1, limit=self.limit)
         check_whole("Bulkhead", 0, queue=self.queue)
-        check_at_least("Bulkhead", 0, off="as long as the deadline allows", max_wait=self.max_wait)
+        check_at_least("Bulkhead", 0, off="half of what the deadline leaves", max_wait=self.max_wait)
         check_key("Bulkhead", self.key)
         if self.state is not None:
             object.__setattr__(self, "door", Door("Bulkhead", self.state, self.queue, self.max_wait))

@@ -16,6 +16,7 @@ What stands in the line, and who is shed, is as in `bulkhead`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from rest_api_client.checks import check_above_zero, check_at_least, check_whole
 from rest_api_client.context import Context
@@ -33,6 +34,9 @@ from rest_api_client.policies.state import ALLOW, Decision, MemoryState, State
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
 
+_PATIENT: Final = 2.0
+"""Times the quickest answer ever: an attempt that its deadline cut off sooner tells nothing about the server."""
+
 
 class LearningPermits:
     """One key's permits, and the rule that sets their limit: pure, told the time."""
@@ -43,6 +47,7 @@ class LearningPermits:
         self._limit = float(options.initial)
         self._rule = options.algorithm.fresh()
         self._window: Window | None = None
+        self._quickest = 0.0
 
     @property
     def limit(self) -> int:
@@ -54,11 +59,16 @@ class LearningPermits:
         if not isinstance(command, Leave):
             return self._permits.apply(command, now)
         inside = self._permits.inside
-        if not self._permits.leave(command.token) or (command.latency is None and not command.dropped):
+        if not self._permits.leave(command.token) or self._says_nothing(command):
             return ALLOW
         window = self._window = self._window or Window(now)
-        window.add(command.latency, command.dropped, inside)
+        window.add(None if command.dropped else command.latency, command.dropped, inside)
         return self._learn(window, inside, now) if self._ripe(window, now) else ALLOW
+
+    def _says_nothing(self, leave: Leave) -> bool:
+        if leave.latency is None:
+            return not leave.dropped
+        return leave.dropped and leave.latency < _PATIENT * self._quickest
 
     def _ripe(self, window: Window, now: float) -> bool:
         if window.samples + window.dropped < self.options.min_samples:
@@ -67,7 +77,9 @@ class LearningPermits:
         return now - window.since >= min(shortest, self.options.max_window)
 
     def _learn(self, window: Window, inside: int, now: float) -> Decision:
-        self._window = Window(now)
+        self._window, window.until = Window(now), now
+        if window.samples:
+            self._quickest = min(window.least, self._quickest or window.least)
         before = self._permits.limit
         learned = self._rule.next(self._limit, window, inside >= before)
         self._limit = min(max(learned, self.options.min_limit), self.options.max_limit)
@@ -89,7 +101,8 @@ class AdaptiveConcurrency:
         min_samples: answers that a window has, at least.
         queue: calls that may wait for one key; 0 refuses at once. Where it is full, the least important makes room for
             a more important one.
-        max_wait: seconds a call may wait for its permit; 0 refuses at once, None waits as long as the deadline allows.
+        max_wait: seconds a call may wait for its permit, and never more than half of what its deadline leaves; 0 refuses
+            at once, None sets no other limit.
         key: what has a limit of its own: each "origin", "host" or "route", the whole "client", or each text a function
             gives.
         state: where permits are counted; give one to share it between clients of one clock.
@@ -117,7 +130,7 @@ class AdaptiveConcurrency:
         check_above_zero(name, window=self.window)
         check_at_least(name, self.window, max_window=self.max_window)
         check_whole(name, 0, queue=self.queue)
-        check_at_least(name, 0, off="as long as the deadline allows", max_wait=self.max_wait)
+        check_at_least(name, 0, off="half of what the deadline leaves", max_wait=self.max_wait)
         check_key(name, self.key)
         if isinstance(self.algorithm, type) or not hasattr(self.algorithm, "fresh"):
             raise ConfigurationError(
@@ -170,18 +183,18 @@ class AdaptiveConcurrency:
 
 
 def _ended(token: int, began: float, request: Request, context: Context, result: Response | BaseException) -> Leave:
-    """What an attempt's end teaches."""
-    if isinstance(result, BaseException) and not _tells(context, result):
+    """What an attempt's end teaches: nothing, if it was never sent, or if its caller gave it up before the deadline."""
+    took = context.runtime.now() - began
+    if isinstance(result, Response):
+        return _answered(token, took, request, context, result)
+    sent = context.exchange is not None and context.exchange.handed_over and not context.exchange.unsent
+    if not sent or isinstance(result, RefusedError):
         return Leave(token)
-    dropped = isinstance(result, BaseException) and not isinstance(result, Exception)
-    if not dropped:
-        dropped = context.classify(request, result).kind in {Kind.FAILED, Kind.THROTTLED}
-    return Leave(token, dropped=True) if dropped else Leave(token, context.runtime.now() - began)
+    if isinstance(result, Exception) and not isinstance(result, DeadlineExceeded):
+        return _answered(token, took, request, context, result)
+    return Leave(token, took, dropped=True) if context.remaining == 0 else Leave(token)
 
 
-def _tells(context: Context, error: BaseException) -> bool:
-    """Whether an error says anything about the server: not if nothing was sent, nor if the caller gave up early."""
-    sent = context.exchange is None or (context.exchange.handed_over and not context.exchange.unsent)
-    if isinstance(error, Exception) and not isinstance(error, DeadlineExceeded):
-        return sent and not isinstance(error, RefusedError)
-    return sent and context.remaining == 0
+def _answered(token: int, took: float, request: Request, context: Context, result: Response | Exception) -> Leave:
+    dropped = context.classify(request, result).kind in {Kind.FAILED, Kind.THROTTLED}
+    return Leave(token, dropped=True) if dropped else Leave(token, took)

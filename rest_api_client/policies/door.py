@@ -82,11 +82,15 @@ class Door:
         self.lines.leave(place)
 
     def patience(self, context: Context) -> float | None:
-        """Seconds a call may wait now, or None for any number."""
+        """Seconds a call may wait now, or None for any number: at most half of what its deadline leaves.
+
+        The other half is for the answer. Else, in an overload, each call would be let in just before it gives up: all
+        permits would work for nobody.
+        """
         remaining = context.remaining
-        if remaining is None or self.max_wait is None:
-            return self.max_wait if remaining is None else remaining
-        return min(remaining, self.max_wait)
+        if remaining is None:
+            return self.max_wait
+        return remaining / 2 if self.max_wait is None else min(remaining / 2, self.max_wait)
 
     def _turn_away(self, place: Place, request: Request, context: Context, waited: float) -> NoReturn:
         if not place.shed:

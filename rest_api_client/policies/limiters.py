@@ -36,6 +36,14 @@ _PER_BUCKET: Final = 1 / math.log(_RATIO)
 DROPPED: Final = 0.25
 """The share of dropped calls in a window from which on `Vegas` lowers the limit, whatever the latency says."""
 
+KEPT: Final = 0.9
+"""The share of the throughput that half the limit must bring to be enough."""
+
+QUEUED: Final = 1.1
+"""Times the least latency remembered, from which on correlations can tell `Vegas` of an overload. Without this bound
+they would go on to do so long after the limit is below what the server can do, since they look back over many windows.
+"""
+
 WARM_UP: Final = 10
 """Windows before an average decays and a correlation counts."""
 
@@ -43,10 +51,10 @@ WARM_UP: Final = 10
 class Window:
     """Samples of the present window: a histogram of latencies, the most calls under way, and how many were dropped."""
 
-    __slots__ = ("_buckets", "_total", "dropped", "inside", "least", "samples", "since")
+    __slots__ = ("_buckets", "_total", "dropped", "inside", "least", "samples", "since", "until")
 
     def __init__(self, since: float) -> None:
-        self.since = since
+        self.since = self.until = since
         self.samples = 0
         self.dropped = 0
         self.inside = 0
@@ -64,6 +72,11 @@ class Window:
             self._total += latency
             self.least = min(self.least, latency)
             self._buckets[math.ceil(math.log(latency) * _PER_BUCKET)] += 1
+
+    @property
+    def throughput(self) -> float:
+        """Good answers per second."""
+        return self.samples / (self.until - self.since)
 
     @property
     def mean(self) -> float | None:
@@ -155,17 +168,19 @@ class Vegas:
         quantile: of a window's latencies, the one that is compared.
         baseline: windows that the usual latency remembers.
         memory: windows over which concurrency, throughput and latency are correlated.
+        probe: windows with all permits out, one after the other, before half the limit is tried for one window.
         headroom: the limit is at most so many times the calls that were under way.
     """
 
     quantile: float = 0.9
     baseline: int = 10
     memory: int = 50
+    probe: int = 20
     headroom: float = 5.0
 
     def __post_init__(self) -> None:
         check_share("Vegas", zero=False, quantile=self.quantile)
-        check_whole("Vegas", 1, baseline=self.baseline)
+        check_whole("Vegas", 1, baseline=self.baseline, probe=self.probe)
         check_whole("Vegas", WARM_UP, memory=self.memory)
         _check_headroom("Vegas", self.headroom)
 
@@ -180,10 +195,19 @@ class _Vegas:
         self._lately: deque[float] = deque(maxlen=5)
         self._present = Average(5)
         self._usual = Average(options.baseline)
+        self._memory: deque[float] = deque(maxlen=options.memory)
         self._throughput = Correlation(options.memory)
         self._latency = Correlation(options.memory)
+        self._full = 0
+        self._probed: tuple[float, float] | None = None
 
     def next(self, limit: float, window: Window, full: bool) -> float:
+        if self._probed is not None:
+            return self._judge(limit, window, full, *self._probed)
+        self._full = self._full + 1 if full else 0
+        if self._full >= self.options.probe:
+            self._probed = limit, window.throughput
+            return limit / 2
         step = max(1, int(math.log10(limit)))
         slow = window.quantile(self.options.quantile)
         if slow is None or window.dropped_share >= DROPPED:
@@ -194,13 +218,20 @@ class _Vegas:
             return limit - step
         return limit + direction * step
 
+    def _judge(self, limit: float, window: Window, full: bool, before: float, throughput: float) -> float:
+        """Half of the limit that was before: stay there if as many answers came, or else go back."""
+        self._probed, self._full = None, 0
+        return limit if full and window.throughput >= KEPT * throughput else before
+
     def _direction(self, limit: float, present: float, inside: int, full: bool) -> int:
         usual = self._usual.add(present)
         queue = math.ceil(limit * (1 - usual / present))
         together, varies = self._throughput.add(inside, inside / present)
         slowing, _ = self._latency.add(inside, present)
+        self._memory.append(present)
         alpha, beta = (factor * max(1, int(math.log10(limit))) for factor in (3, 6))
-        if queue > beta or (full and _overloaded(together, varies, slowing)):
+        queued = present > QUEUED * min(self._memory)
+        if queue > beta or (queued and full and _overloaded(together, varies, slowing)):
             return -1
         return 1 if queue < alpha else 0
 

@@ -25,8 +25,9 @@ class Leave:
 
     Attributes:
         token: its permit.
-        latency: seconds its answer took, or None where that says nothing about the server.
-        dropped: whether the server failed it or asked for fewer.
+        latency: seconds its answer took, or None where that says nothing about the server. Of a call that was dropped:
+            seconds after which its deadline cut it off, or None where the server itself ended it.
+        dropped: whether the server failed it, asked for fewer, or did not answer in time.
     """
 
     token: int
