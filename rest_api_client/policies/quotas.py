@@ -1,10 +1,10 @@
 """What a limit is asked, and how it counts what is under way.
 
-A request takes a token (`Take`), for so many units of each dimension of the limit: `costs`. Until its answer or its error is back (`Land`) nobody knows when it reached the
-server, only that it did so in between. So a token counts as in use all that time, and as used at the moment it landed,
-the latest one possible. Counted like that the bound holds where it matters, at the server's door, however much the
-network delays or bunches requests; and at sending as well. A request that provably never left gives its token back
-(`Return`). `dimensions` has the limits that count so.
+A request takes a token (`Take`), for so many units of each dimension of the limit: `costs`. Until its answer or its
+error is back (`Land`) nobody knows when it reached the server, only that it did so in between. So a token counts as in
+use all that time, and as used at the moment it landed, the latest one possible. Counted like that the bound holds where
+it matters, at the server's door, however much the network delays or bunches requests; and at sending as well. A request
+that provably never left gives its token back (`Return`). `dimensions` has the limits that count so.
 
 The price: a token is away for the request's own duration too, so that `calls` per period + latency go through, and a
 bucket reaches its full rate only with burst >= 1 + rate * latency.

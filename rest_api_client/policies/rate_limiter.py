@@ -89,10 +89,6 @@ class RateLimit:
                 f"RateLimit(true_cost={self.true_cost!r}): give a function of request and response"
             )
         prices = Prices(tuple(self.dimensions()), self.cost, self.true_cost)
-        if self.cost is None and self.true_cost is None and not all(prices.usual):
-            raise ConfigurationError(
-                f"{self!r}: give cost= or true_cost=, or nothing is ever counted in {prices.names}"
-            )
         lines = self.state.lines if isinstance(self.state, QuotaState) else WaitingLines()
         object.__setattr__(self, "lines", lines)
         object.__setattr__(self, "prices", prices)
@@ -123,6 +119,17 @@ class RateLimit:
         return Limits(self.dimensions())
 
     def bind(self, runtime: Runtime) -> RateLimit:
+        """This limit with a count of its own, unless it was given one, for requests that say nothing of their cost.
+
+        Raises:
+            ConfigurationError: it limits what no request ever costs.
+        """
+        if self.cost is None and self.true_cost is None and not all(self.prices.usual):
+            free = ", ".join(name for name in self.prices.names if name != "requests")
+            raise ConfigurationError(f"{self!r}: give cost= or true_cost=, or no request ever costs {free}")
+        return self.counting(runtime)
+
+    def counting(self, runtime: Runtime) -> RateLimit:
         """This limit with a count of its own, unless it was given one."""
         return self if self.state is not None else replace(self, state=QuotaState(self.fresh, runtime.now))
 

@@ -10,18 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rest_api_client.context import Call, Context
 from rest_api_client.engines.scripted import respond
-from rest_api_client.events import RateLimited
-from rest_api_client.exceptions import ConfigurationError, RateLimitExceeded, ServerError
+from rest_api_client.events import AttemptEnded, RateLimited
+from rest_api_client.exceptions import ConfigurationError, HookError, RateLimitExceeded, ServerError
+from rest_api_client.forecast import Forecast
+from rest_api_client.models import Note, Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.backoff import ExponentialBackoff
 from rest_api_client.policies.deadline import Deadline
+from rest_api_client.policies.dimensions import Bucket, Window
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.script import Refuse, Reset, Script, Stall
 from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World
 from tests.rest_api_client.chain import Chain, a_request
+from tests.rest_api_client.policies.traces import Trace
 from tests.rest_api_client.together import together
 
 AnyWorld = World[Any]
@@ -311,9 +316,252 @@ def test_an_unbound_limit_is_a_value() -> None:
         {"rate": 1.0, "max_wait": -1},
         {"rate": 1.0, "max_wait": float("nan")},
         {"rate": 1.0, "key": "road"},
+        {"limits": {"tokens": 5}},
+        {"limits": {1: Window(amount=1, period=1)}},
+        {"limits": [1]},
+        {"calls": 1, "period": 1.0, "limits": {"requests": Window(amount=1, period=1)}},
+        {"rate": 1.0, "cost": {"tokens": 1}},
+        {"rate": 1.0, "cost": -1},
+        {"rate": 1.0, "true_cost": 3},
+        {"limits": {"tokens": Window(amount=1, period=1)}, "burst": 3},
     ],
 )
 def test_an_impossible_limit_is_refused(options: dict[str, Any]) -> None:
     """The message shows what was given and what to give."""
-    with pytest.raises(ConfigurationError, match=r"RateLimit\(.*give"):
+    with pytest.raises(ConfigurationError, match=r"(RateLimit\(|cost ).*give"):
         RateLimit(**options)
+
+
+def test_a_limit_on_what_nothing_costs_is_refused(world: AnyWorld) -> None:
+    """It would never hold anything back."""
+    with pytest.raises(ConfigurationError, match=r"give cost= or true_cost=, or no request ever costs tokens"):
+        Chain(world.runtime, [_llm(cost=None)], respond(200))
+
+
+# ---------------------------------------------------------------------- several dimensions, costs, corrections
+
+
+def _tokens(request: Request) -> dict[str, int]:
+    return {"tokens": int(request.url.path[1:])}
+
+
+def _used(request: Request, response: Response) -> dict[str, int] | None:
+    said = response.headers.get("x-used")
+    return None if said is None else {"tokens": int(said)}
+
+
+def _llm(**options: Any) -> RateLimit:
+    chosen = {"calls": 3, "period": 60, "limits": {"tokens": Window(amount=1000, period=60)}, "cost": _tokens}
+    return RateLimit(**{**chosen, **options})
+
+
+async def _ask(chain: Chain, *costs: int) -> list[float]:
+    """Requests of these costs, one after the other; when each arrived."""
+    before = len(chain.arrivals)
+    for cost in costs:
+        await chain.send(a_request(url=f"https://api.test/{cost}"))
+    return chain.arrivals[before:]
+
+
+def test_each_dimension_holds_back_what_the_others_would_let_pass(world: AnyWorld) -> None:
+    """Three requests a minute and 1000 tokens a minute: whichever is used up first."""
+    chain = Chain(world.runtime, [_llm()], respond(200))
+    assert world.run(_ask, chain, 600, 600, 1, 1, 1) == [0, 60, 60, 60, 120]
+    reasons = [event.reason for event in chain.events if isinstance(event, RateLimited)]
+    assert reasons == ["rate limit: tokens", "rate limit"]
+
+
+def test_a_large_request_is_not_overtaken_by_small_ones(world: AnyWorld) -> None:
+    """T12: the second wants all tokens and waits for them; the small ones behind it would fit, and wait too."""
+    chain = Chain(world.runtime, [_llm(calls=100)], respond(200))
+
+    async def one(cost: int) -> Any:
+        return await chain.send(a_request(url=f"https://api.test/{cost}"))
+
+    async def body() -> None:
+        await together(world.runtime, (one, 10), (one, 1000), (one, 20), (one, 30))
+
+    world.run(body)
+    assert [arrival.request.url.target for arrival in chain.server.requests] == ["/10", "/1000", "/20", "/30"]
+    assert chain.arrivals == [0, 60, 120, 120]
+
+
+def test_a_request_that_costs_nothing_stands_in_no_line(world: AnyWorld) -> None:
+    """What it takes can be missing to nobody."""
+    limit = RateLimit(calls=1, period=60, cost=lambda request: {"requests": int(request.url.path[1:])})
+    chain = Chain(world.runtime, [limit], respond(200))
+
+    async def body() -> None:
+        await _ask(chain, 1)
+        waiting = world.runtime.spawn(_ask, chain, 1)
+        await world.runtime.sleep(5)
+        await _ask(chain, 0, 0)
+        await waiting.join()
+
+    world.run(body)
+    assert chain.arrivals == [0, 5, 5, 60]
+
+
+def test_the_true_cost_gives_back_what_was_taken_too_much(world: AnyWorld) -> None:
+    """It took 900 and used 100, so 900 more go at once; an answer that does not say counts as expected."""
+    scripts = [respond(200, headers=[("x-used", "100")]), respond(200), respond(200)]
+    chain = Chain(world.runtime, [_llm(true_cost=_used)], scripts)
+    assert world.run(_ask, chain, 900, 900, 1) == [0, 0, 60]
+
+
+def test_the_true_cost_charges_what_was_taken_too_little(world: AnyWorld) -> None:
+    """It took 1 and used 5000 of 1000 a minute: a window is clear after a minute, a bucket when the debt is paid."""
+    arrivals = []
+    for tokens in (Window(amount=1000, period=60), Bucket(rate=100, burst=1000)):
+        scripts = [respond(200, headers=[("x-used", "5000")]), respond(200)]
+        chain = Chain(world.runtime, [_llm(limits={"tokens": tokens}, true_cost=_used)], scripts)
+        began = world.clock.monotonic()
+        arrivals.append([moment - began for moment in world.run(_ask, chain, 1, 100)])
+    assert arrivals == [[0, 60], [0, pytest.approx(41)]]
+
+
+def test_tokens_given_back_by_an_answer_wake_the_head_of_the_line(world: AnyWorld) -> None:
+    """The second could not know that the first, under way for 4 s, would use so little."""
+    scripts = [respond(200, headers=[("x-used", "1")], delay=4), respond(200)]
+    chain = Chain(world.runtime, [_llm(true_cost=_used)], scripts)
+
+    async def body() -> None:
+        await together(world.runtime, (lambda cost: _ask(chain, cost), 1000), (lambda cost: _ask(chain, cost), 999))
+
+    world.run(body)
+    assert chain.arrivals == [0, 4]
+
+
+def test_a_cost_beyond_the_limit_is_refused_at_once(world: AnyWorld) -> None:
+    """Waiting would not help, so there is no `retry_after`; the message says what it costs and what there is."""
+    chain = Chain(world.runtime, [_llm()], respond(200))
+    with pytest.raises(
+        RateLimitExceeded, match=r"costs 1 requests, 1001 tokens, .* than 3 requests, 1000 tokens"
+    ) as caught:
+        world.run(_ask, chain, 1001)
+    assert caught.value.retry_after is None
+    assert chain.arrivals == []
+    assert chain.call is not None
+    assert chain.call.attempts[0].notes == (Note("RateLimit", "cost too large", 0.0),)
+
+
+@pytest.mark.parametrize("said", [None, -1, 1.0, {"coins": 1}, {"tokens": True}])
+def test_a_cost_function_that_gives_no_amount_is_named(world: AnyWorld, said: Any) -> None:
+    """Nothing is sent and nothing taken."""
+    chain = Chain(world.runtime, [_llm(cost=lambda request: said)], respond(200))
+    with pytest.raises(HookError, match=r"api.test/1: RateLimit\(cost=...\) gave cost .*give whole numbers"):
+        world.run(_ask, chain, 1)
+    assert chain.arrivals == []
+
+
+def test_a_true_cost_function_that_fails_leaves_what_was_expected(world: AnyWorld) -> None:
+    """Its error is the call's; the answer is closed, and the token lands as it was taken."""
+    chain = Chain(world.runtime, [_llm(true_cost=lambda request, response: {"tokens": -1})], respond(200))
+    with pytest.raises(HookError, match=r"RateLimit\(true_cost=...\) gave"):
+        world.run(_ask, chain, 1000)
+    with pytest.raises(HookError):
+        world.run(_ask, chain, 1)
+    assert chain.arrivals == [0, 60]
+
+
+def test_a_cost_may_be_fixed(world: AnyWorld) -> None:
+    """A number where there is one dimension, by name where there are more; what is left out is 1 of requests."""
+    one = Chain(world.runtime, [RateLimit(limits={"units": Bucket(rate=1, burst=10)}, cost=5)], respond(200))
+    more = Chain(world.runtime, [_llm(cost={"tokens": 500})], respond(200))
+    assert world.run(_ask, one, 1, 1, 1) == [0, 0, 5]
+    assert world.run(_ask, more, 1, 1, 1) == [5, 5, 65]
+
+
+class Distant:
+    """A store elsewhere: a `State` that is no `QuotaState`."""
+
+    def __init__(self, state: Any) -> None:
+        self.state = state
+
+    async def apply(self, key: str, command: Any) -> Any:
+        return await self.state.apply(key, command)
+
+
+def test_a_store_elsewhere_decides_the_same(world: AnyWorld) -> None:
+    """The policy needs nothing of a state but `apply`; its line is its own."""
+    limit = _llm(true_cost=_used)
+    chain = Chain(world.runtime, [replace(limit, state=Distant(limit.bind(world.runtime).state))], respond(200))
+    assert world.run(_ask, chain, 600, 400, 1) == [0, 0, 60]
+
+
+def test_a_wait_and_a_refusal_are_noted_on_the_attempt(world: AnyWorld) -> None:
+    """By the same words as in the event; a request that passes leaves no note."""
+    chain = Chain(world.runtime, [RateLimit(calls=1, period=10, max_wait=15)], respond(200))
+
+    async def body() -> list[Any]:
+        responses = [await chain.send(), await chain.send()]
+        await together(world.runtime, (lambda _: chain.send(), 0), (lambda _: chain.send(), 0))
+        return responses
+
+    world.run(body)
+    ends = [event.attempt.notes for event in chain.events if isinstance(event, AttemptEnded)]
+    assert sorted(ends, key=len) == [
+        (),
+        (Note("RateLimit", "rate limit", 10.0),),
+        (Note("RateLimit", "rate limit", 0.0),),
+        (Note("RateLimit", "rate limit", 10.0),),
+    ]
+
+
+def test_a_forecast_says_what_would_happen_and_changes_nothing(world: AnyWorld) -> None:
+    """Room, a wait, a place in line, a wait too long, a cost too large."""
+    limit = _llm(max_wait=90).bind(world.runtime)
+    chain = Chain(world.runtime, [limit], respond(200))
+
+    async def forecast(cost: int) -> Forecast:
+        return await limit.forecast(
+            a_request(url=f"https://api.test/{cost}"), Context(Call(world.runtime, chain.random))
+        )
+
+    async def body() -> list[Forecast]:
+        seen = [await forecast(1000)]
+        await _ask(chain, 700)
+        seen += [await forecast(300), await forecast(301), await forecast(1001)]
+        waiting = world.runtime.spawn(_ask, chain, 800)
+        await world.runtime.sleep(1)
+        seen += [await forecast(0), await forecast(1000)]
+        await waiting.join()
+        return seen
+
+    seen = world.run(body)
+    assert [(one.verdict, one.reason, one.wait) for one in seen] == [
+        ("pass", "ok", 0),
+        ("pass", "ok", 0),
+        ("wait", "rate limit: tokens", 60),
+        ("refuse", "cost too large", 0),
+        ("wait", "queued", 0),
+        ("refuse", "rate limit: tokens", 119),
+    ]
+    assert seen[2].facts == {"key": "client", "cost": {"requests": 1, "tokens": 301}, "ahead": 0}
+    assert "room in 60 s" in seen[2].text
+
+
+def test_a_forecast_looks_at_the_deadline_and_at_a_patience_of_nothing(world: AnyWorld) -> None:
+    """A wait that does not fit is foreseen as the refusal that it would be."""
+    limit = RateLimit(calls=1, period=10, max_wait=0).bind(world.runtime)
+    chain = Chain(world.runtime, [limit], respond(200))
+
+    async def body() -> list[str]:
+        await chain.send()
+        seen = [await limit.forecast(a_request(), Context(Call(world.runtime, chain.random)))]
+        call = Call(world.runtime, chain.random)
+        call.deadline = 10.0
+        seen.append(await replace(limit, max_wait=None).forecast(a_request(), Context(call)))
+        call.deadline = 10.1
+        seen.append(await replace(limit, max_wait=None).forecast(a_request(), Context(call)))
+        return [one.verdict for one in seen]
+
+    assert world.run(body) == ["refuse", "refuse", "wait"]
+
+
+@pytest.mark.parametrize("seed", range(70))
+def test_random_traces_keep_bound_and_order_and_lose_nothing(world: AnyWorld, seed: int) -> None:
+    """T12: costs, refunds, debts, cancels, failures: `traces` says what is looked at. `make prove` plays 10,000."""
+    trace = Trace(seed)
+    world.run(trace.run, world.runtime)
+    trace.check()

@@ -193,3 +193,40 @@ def test_a_forked_child_starts_with_empty_lines() -> None:
             os._exit(0 if lines.waiting("k") == 0 else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert lines.waiting("k") == 2
+
+
+def test_a_newcomer_is_told_what_those_before_it_want_together() -> None:
+    """Whoever leaves, from wherever in the line, takes what it wanted with it."""
+    lines, desk = WaitingLines(), Desk(*(LiveEvent() for _ in range(3)))
+    assert lines.before("k") == (0, ())
+    wanted = [(1, 100), (2, 30), (3, 7), (4, 2)]
+    places = [lines.enter("k", desk, each)[0] for each in wanted]  # type: ignore[arg-type]
+    assert lines.before("k") == (4, (10, 139))
+    lines.leave(places[2])
+    assert lines.before("k") == (3, (7, 132))
+    lines.leave(places[0])
+    lines.leave(places[3])
+    assert lines.before("k") == (1, (2, 30))
+    assert "k" in lines
+    lines.leave(places[1])
+    assert "k" not in lines
+
+
+def test_leaving_from_the_middle_keeps_the_order(world: AnyWorld) -> None:
+    """T12: of nine every third gives up; the others are served as they came."""
+    lines, log = WaitingLines(), list[int]()
+
+    async def body() -> None:
+        tasks = []
+        for number in range(9):
+            tasks.append(world.runtime.spawn(_stand, world, lines, number, log))
+            await world.runtime.sleep(0.01)
+        for task in tasks[1::3]:
+            task.cancel()
+        for number, task in enumerate(tasks):
+            if number % 3 != 1:
+                await task.join()
+
+    world.run(body)
+    assert log == [0, 2, 3, 5, 6, 8]
+    assert lines.waiting("k") == 0
