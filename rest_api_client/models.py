@@ -28,10 +28,10 @@ from rest_api_client.http.content_types import charset, media_type
 from rest_api_client.http.headers import Headers, HeaderTypes
 from rest_api_client.http.links import Link, parse_link_header
 from rest_api_client.http.problems import Problem, one_line
+from rest_api_client.http.rate_limit_fields import asked_wait
 from rest_api_client.http.redaction import body_start, redact_url
 from rest_api_client.http.serializers import JSON_SERIALIZER, Serializer, convert
 from rest_api_client.http.urls import URL, Origin
-from rest_api_client.utils import parse_retry_after
 
 if TYPE_CHECKING:
     from rest_api_client.transport import ByteStream, Exchange
@@ -379,9 +379,11 @@ class Response:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds the server asked to wait, counted from the answer's arrival, or None (RFC 9110, section 10.2.3)."""
-        asked = self.headers.get("retry-after")
-        return parse_retry_after(asked, self.received_at) if asked is not None else None
+        """Seconds the server asked to wait, counted from the answer's arrival, or None (RFC 9110, section 10.2.3).
+
+        `retry-after-ms` counts too; a date is read against the answer's own `Date`.
+        """
+        return asked_wait(self.headers, self.received_at)
 
     def error(self) -> StatusError:
         """The exception this 4xx or 5xx answer stands for."""

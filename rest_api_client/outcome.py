@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from rest_api_client.exceptions import (
     BulkheadFull,
@@ -25,6 +25,8 @@ from rest_api_client.exceptions import (
     StatusError,
     TransportError,
 )
+from rest_api_client.http.rate_limit_fields import read_fields
+from rest_api_client.http.resets import server_now
 from rest_api_client.models import Request, Response
 
 
@@ -63,6 +65,18 @@ Classify: TypeAlias = Callable[[Request, Response | BaseException], Outcome]
 _REFUSED_UNREAD = frozenset({425, 429})
 """425: RFC 8470 section 5.2; 429: the limiter stands before the application (RFC 6585 section 4)."""
 _TRANSIENT = frozenset({408, 425, 500, 502, 503, 504})
+SECONDARY: Final = "secondary rate limit"
+"""GitHub's second kind of limit, on bursts and on load: 403 or 429, in words, often without a time."""
+RATE_LIMITED: Final = "server rate limit"
+"""A 403 that means a rate limit; a 429 is "status 429", as ever."""
+SERVER_SAYS_NO: Final = "server says no"
+"""The server said that trying again is of no use (`x-should-retry: false`)."""
+_SECONDARY_WAIT = 60.0
+"""Seconds to wait where GitHub names none: "at least one minute", says its page on rate limits."""
+_SHOULD_RETRY = ("x-should-retry", "stripe-should-retry")
+_STRIPE_REASONS = frozenset(
+    {"global-rate", "global-concurrency", "endpoint-rate", "endpoint-concurrency", "resource-specific"}
+)
 IN_PROGRESS = "in progress"
 """409 to a request with an idempotency key: the first one of that key is still at work."""
 _OK = Outcome(Kind.OK, "ok", processed="yes")
@@ -74,18 +88,66 @@ def classify_http(request: Request, result: Response | BaseException) -> Outcome
 
 
 def _of_response(request: Request, response: Response) -> Outcome:
-    status = response.status_code
-    if status < 400:
+    if response.status_code < 400:
         return _OK
-    retry_after = response.retry_after
+    outcome = _throttled(response) or _by_status(request, response)
+    return _as_told(request, response, outcome)
+
+
+def _by_status(request: Request, response: Response) -> Outcome:
+    status, retry_after = response.status_code, response.retry_after
     processed: Processed = "no" if status in _REFUSED_UNREAD else "unknown"
-    if status == 429:
-        return Outcome(Kind.THROTTLED, "status 429", retry_after, processed)
     if status in _TRANSIENT:
         return Outcome(Kind.FAILED, f"status {status}", retry_after, processed)
     if status == 409 and request.idempotency_key is not None:
         return Outcome(Kind.THROTTLED, IN_PROGRESS, retry_after, processed)
     return Outcome(Kind.FAILED if status > 504 else Kind.REJECTED, f"status {status}", retry_after, processed)
+
+
+def _throttled(response: Response) -> Outcome | None:
+    """What a 429 means, and a 403 that is a rate limit: nothing left of a quota, or GitHub's secondary limit."""
+    if response.status_code not in (403, 429):
+        return None
+    headers = response.headers
+    told = read_fields(headers, response.status_code, server_now(headers.get("date"), response.received_at))
+    secondary = response.buffered and SECONDARY.encode() in response.content[:_LONGEST_WORDS].lower()
+    spent = [reading for reading in told.readings if reading.remaining == 0]
+    limits_here = bool(told.readings) or "x-github-request-id" in headers
+    if response.status_code == 403 and not (spent or secondary or (told.wait is not None and limits_here)):
+        return None
+    wait = told.wait
+    if wait is None:
+        wait = max((reading.reset for reading in spent if reading.reset), default=None)
+    if wait is None and secondary:
+        wait = _SECONDARY_WAIT
+    return Outcome(Kind.THROTTLED, _limit_reason(response, secondary=secondary), wait, "no")
+
+
+_LONGEST_WORDS = 2000
+"""Bytes of a body in which the server's words are looked for."""
+
+
+def _limit_reason(response: Response, *, secondary: bool) -> str:
+    if secondary:
+        return SECONDARY
+    stripe = response.headers.get("stripe-rate-limited-reason")
+    if stripe in _STRIPE_REASONS:
+        return f"status 429, {stripe}"
+    return RATE_LIMITED if response.status_code == 403 else "status 429"
+
+
+def _as_told(request: Request, response: Response, outcome: Outcome) -> Outcome:
+    """The outcome, unless the server says itself whether to try again.
+
+    Only the origin that the request was for may say so: over TLS nobody between can, and what another origin says
+    after a redirect is of its own affairs.
+    """
+    if response.request is not None and response.request.url.origin != request.url.origin:
+        return outcome
+    told = next((text for name in _SHOULD_RETRY if (text := response.headers.get(name)) in ("true", "false")), None)
+    if told == "false":
+        return replace(outcome, kind=Kind.REJECTED, reason=SERVER_SAYS_NO)
+    return replace(outcome, kind=Kind.FAILED) if told == "true" and outcome.kind is Kind.REJECTED else outcome
 
 
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (

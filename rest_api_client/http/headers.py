@@ -65,6 +65,11 @@ class Headers(MutableMapping[str, str]):
         """Every field as (name, value), in order, as spelled."""
         return [(name, value) for _, name, value in self._fields]
 
+    @property
+    def names(self) -> list[str]:
+        """The name of every field line in lower case, in order."""
+        return [key for key, _, _ in self._fields]
+
     def raw(self) -> list[tuple[bytes, bytes]]:
         """Every field as engines want it.
 

@@ -11,21 +11,11 @@ from hypothesis import strategies as st
 from mockserver.limits import Limit, SlidingWindow, TokenBucket, limit_headers
 from rest_api_client.engines.scripted import respond
 from rest_api_client.exceptions import ConfigurationError, RateLimitExceeded
-from rest_api_client.http.headers import Headers
 from rest_api_client.models import Request
 from rest_api_client.policies.deadline import Deadline
-from rest_api_client.policies.quotas import Land, Take
 from rest_api_client.policies.retry import RetryConfig
-from rest_api_client.policies.server_pacing import (
-    MARGIN,
-    MEMORY,
-    SPREAD,
-    Lesson,
-    Pace,
-    ServerPacing,
-    Window,
-    read_lesson,
-)
+from rest_api_client.policies.server_limits import MARGIN, SPREAD
+from rest_api_client.policies.server_pacing import ServerPacing
 from rest_api_client.script import Refuse, Script, Stall
 from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World
@@ -181,101 +171,6 @@ def test_requests_that_fail_or_never_left_do_not_hold_their_place(world: AnyWorl
     assert again < 20
     assert stalled == pytest.approx(again + 10 + MARGIN)
     assert last == pytest.approx(again + 15 + 10 + MARGIN)
-
-
-def test_what_others_used_of_the_quota_counts_as_used() -> None:
-    """The server counts 8 of 10, this client sent one: two are left, the rest is back when the server says so."""
-    pace = Pace()
-    first = pace.apply(Take(), 0).token
-    pace.apply(Lesson(first, (Window(10, 60, 2, 30),)), 1)
-    assert [pace.apply(Take(), 1).verdict for _ in range(3)] == ["allow", "allow", "wait"]
-    assert pace.apply(Take(), 1).wait == pytest.approx(30 + MARGIN)
-
-
-def test_a_remainder_bounds_what_is_open_and_ends_with_the_reset() -> None:
-    """Two remain: two may be open; what lands without a word counts; after the reset one whole quota may go out."""
-    pace = Pace()
-    token = pace.apply(Take(), 0).token
-    pace.apply(Lesson(token, remaining=2, reset=30, quota=3), 0)
-    first, second = (pace.apply(Take(), 0).token for _ in range(2))
-    assert pace.apply(Take(), 0).wait == 30
-    pace.apply(Land(first), 1)
-    pace.apply(Lesson(second, remaining=0, reset=29, quota=3), 1)
-    assert pace.apply(Take(), 2).wait == 28
-    assert [pace.apply(Take(), 30).verdict for _ in range(4)] == ["allow"] * 3 + ["wait"]
-
-
-def test_an_old_answer_does_not_raise_the_remainder() -> None:
-    """An answer overtaken on its way says 5 after another said 0: the smaller figure is the newer one."""
-    pace = Pace()
-    late, early = pace.apply(Take(), 0).token, pace.apply(Take(), 0).token
-    pace.apply(Lesson(early, remaining=0, reset=10), 1)
-    pace.apply(Lesson(late, remaining=5, reset=10), 1)
-    assert pace.apply(Take(), 1).verdict == "wait"
-
-
-@pytest.mark.parametrize("quota", [None, 0])
-def test_after_a_reset_without_a_quota_nothing_is_known(quota: int | None) -> None:
-    """Then requests pass until an answer says more; a quota of 0 is none."""
-    pace = Pace()
-    pace.apply(Lesson(pace.apply(Take(), 0).token, remaining=0, reset=10, quota=quota), 0)
-    assert pace.apply(Take(), 5).verdict == "wait"
-    assert [pace.apply(Take(), 10).verdict for _ in range(50)] == ["allow"] * 50
-
-
-def test_memory_is_bounded() -> None:
-    """A server that never names a limit costs no more than so many moments."""
-    pace = Pace()
-    for _ in range(MEMORY + 5):
-        pace.apply(Land(pace.apply(Take(), 0).token), 0)
-    pace.apply(Land(12345678), 0)
-    assert len(pace.landed) == MEMORY
-
-
-NAMED = {"ratelimit-policy": '"burst";q=100;w=60, "daily";q=1000;w=86400', "ratelimit": '"burst";r=50;t=30'}
-
-
-@pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        (NAMED, Lesson(0, (Window(100, 60, 50, 30), Window(1000, 86400, None, 86400)), 50, 30)),
-        ({"ratelimit": '"default";r=5;t=30'}, Lesson(0, (), 5, 30)),
-        (
-            {"x-ratelimit-limit": "10", "x-ratelimit-remaining": "3", "x-ratelimit-reset": "7"},
-            Lesson(0, (), 3, 7, 10),
-        ),
-        ({"ratelimit-remaining": "3", "ratelimit-reset": "7"}, Lesson(0, (), 3, 7)),
-        ({"ratelimit-policy": '"bytes";q=5;w=1;qu="content-bytes"'}, Lesson(0)),
-        ({"ratelimit-policy": '"requests";q=5;w=1;qu="requests"'}, Lesson(0, (Window(5, 1, None, 1),))),
-    ],
-)
-def test_the_fields_are_read(fields: dict[str, str], expected: Lesson) -> None:
-    """The draft's own examples, the older names, and units that are not requests."""
-    assert read_lesson(0, Headers(fields), 0.0) == expected
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"ratelimit-policy": '"p"'},
-        {"ratelimit-policy": "p;q=0;w=60"},
-        {"ratelimit-policy": "p;q=-1;w=60"},
-        {"ratelimit-policy": f"p;q={MEMORY + 1};w=60"},
-        {"ratelimit-policy": "p;q=99999999999999999999;w=60"},
-        {"ratelimit-policy": "p;q=1.5;w=60"},
-        {"ratelimit-policy": "p;q=5"},
-        {"ratelimit-policy": ";;;,,,=;q;w"},
-        {"ratelimit": "r=5;t"},
-        {"ratelimit": '"p";r=\u00b2;t=3'},
-        {"x-ratelimit-remaining": "3"},
-        {"x-ratelimit-remaining": "3", "x-ratelimit-reset": "1700000000"},
-        {"x-ratelimit-remaining": "many", "x-ratelimit-reset": "soon"},
-        {"ratelimit-policy": "," * 100_000},
-    ],
-)
-def test_malformed_and_unknown_fields_teach_nothing(fields: dict[str, str]) -> None:
-    """They are ignored, never fatal."""
-    assert read_lesson(0, Headers(fields), 0.0) == Lesson(0)
 
 
 def test_an_impossible_setting_is_refused() -> None:
