@@ -101,7 +101,8 @@ def test_a_changed_file_comes_anew(cell: Cell, how: str, tmp_path: Path) -> None
 
 
 @every_cell
-def test_a_server_that_ignores_both_headers_is_not_trusted(cell: Cell, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("path", "sent"), [("/whole", 2), ("/part", 3)])
+def test_a_server_that_ignores_a_header_is_not_trusted(cell: Cell, path: str, sent: int, tmp_path: Path) -> None:
     """One answers 200 with everything, one a 206 of the new version to the old one's If-Range: no splice."""
     new = DATA[::-1]
 
@@ -119,11 +120,10 @@ def test_a_server_that_ignores_both_headers_is_not_trusted(cell: Cell, tmp_path:
         async with cell.client(base_url=server.url) as client:
             await client.download(path, tmp_path / "f")
 
-    for path, sent in (("/whole", 2), ("/part", 3)):
-        with Server(each(answer)) as server:
-            cell.run(body)
-        assert (tmp_path / "f").read_bytes() == new
-        assert len(server.requests) == sent
+    with Server(each(answer)) as server:
+        cell.run(body)
+    assert (tmp_path / "f").read_bytes() == new
+    assert len(server.requests) == sent
 
 
 @every_cell
