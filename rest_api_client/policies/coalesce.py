@@ -12,9 +12,9 @@ of the user's own stand below that may add what cannot be seen here, nothing is 
 request is. Requests with a body, methods that are not safe, and streams are never shared.
 
 Every caller gets a response, or an error, of its own: the body is one object, the rest copies. The flight's attempts
-stand in each caller's record, with a note. A flight may last as long as the latest deadline of those who wait for it;
-each waits no longer than its own. If a flight ends for a reason that is not everybody's (the deadline of one that began
-it earlier, a loop that was closed), those who are left fly again.
+stand in each caller's record, with a note. Each waits no longer than its own deadline; the flight itself has none, but
+no retry is waited for that would come too late for everybody. If a flight ends for a reason that was not everybody's (a
+deadline round the first caller, a loop that was closed), those who are left fly again.
 """
 
 from __future__ import annotations
@@ -49,14 +49,38 @@ Result: TypeAlias = Response | Exception
 
 
 class Flight:
-    """One request under way for several callers. `call` is what the chain below knows of them."""
+    """One request under way for several callers.
 
-    __slots__ = ("aboard", "call", "task")
+    Attributes:
+        call: what the chain below knows of them. It has no deadline: an attempt under way is everybody's.
+        latest: the last moment at which somebody still waits; None is no limit.
+        aboard: how many wait.
+        task: what runs it.
+    """
+
+    __slots__ = ("aboard", "call", "latest", "task")
 
     def __init__(self, call: Call) -> None:
-        self.call = call
+        self.call = _call_of(call)
+        self.latest = call.deadline
         self.aboard = 1
         self.task: Task[Result] | None = None
+
+
+class _Path(Context):
+    """The flight's path through the policies of the call, which ask what time is left before they wait."""
+
+    __slots__ = ("_flight",)
+
+    def __init__(self, flight: Flight) -> None:
+        super().__init__(flight.call)
+        self._flight = flight
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until nobody waits any more, or None."""
+        latest = self._flight.latest
+        return None if latest is None else max(0.0, latest - self.runtime.now())
 
 
 class Flights:
@@ -86,9 +110,9 @@ class Flights:
             flight = self._flights.get(key)
             if flight is not None:
                 flight.aboard += 1
-                flight.call.deadline = _later(flight.call.deadline, call.deadline)
+                flight.latest = _later(flight.latest, call.deadline)
                 return flight
-            flight = self._flights[key] = Flight(_call_of(call))
+            flight = self._flights[key] = Flight(call)
             try:
                 flight.task = start(flight)
             except BaseException:
@@ -110,6 +134,7 @@ class Flights:
             if deserted:
                 self.land(key, flight)
         if deserted and flight.task is not None:
+            flight.call.deadline = flight.latest  # if that has passed, it is what cuts the attempt off
             flight.task.cancel()
 
     def aboard(self, key: Hashable) -> int:
@@ -128,7 +153,7 @@ class Flights:
 def _call_of(call: Call) -> Call:
     """The flight's call: the first caller's name, clock and options, and a record of its own."""
     flight = Call(call.runtime, call.random, options=call.options, classify=call.classify, emit=call.emit)
-    flight.only, flight.chain, flight.deadline = call.only, call.chain, call.deadline
+    flight.only, flight.chain = call.only, call.chain
     flight._id = call.id  # noqa: SLF001  what the flight tells is told under the name of the call that began it
     return flight
 
@@ -177,12 +202,14 @@ class Coalesce:
         key = self._key(request, context)
         if key is None:
             return await proceed(request, context)
-        while True:
-            response = await self._fly(key, request, context, proceed)
-            if response is not None:
-                return response
+        response = await self._fly(key, request, context, proceed, again=True)
+        while response is None:
+            response = await self._fly(key, request, context, proceed, again=False)
+        return response
 
-    async def _fly(self, key: Hashable, request: Request, context: Context, proceed: Proceed) -> Response | None:
+    async def _fly(
+        self, key: Hashable, request: Request, context: Context, proceed: Proceed, *, again: bool
+    ) -> Response | None:
         """The answer by way of a flight; None if it ended for a reason that was not this caller's."""
         flights = self.flights
         assert flights is not None, "bind() first: a pipeline does"
@@ -205,7 +232,7 @@ class Coalesce:
         finally:
             flights.leave(key, flight)
             _write_down(flight.call, context.call, shared=not began)
-        if isinstance(result, DeadlineExceeded) and not began:
+        if isinstance(result, DeadlineExceeded) and again and not began:
             return None
         if isinstance(result, Response):
             return _own_response(result)
@@ -266,7 +293,7 @@ def _hashable(value: Hashable, request: Request) -> Hashable:
 async def _travel(flights: Flights, key: Hashable, flight: Flight, request: Request, proceed: Proceed) -> Result:
     """The flight itself: an error is a result here, since everybody is to get one of its own."""
     try:
-        return await proceed(request, Context(flight.call))
+        return await proceed(request, _Path(flight))
     except Exception as error:
         return error
     finally:
