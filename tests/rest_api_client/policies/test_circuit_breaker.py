@@ -8,19 +8,23 @@ from typing import Any
 
 import pytest
 
+from rest_api_client.context import Call, Context
 from rest_api_client.engines.scripted import respond
-from rest_api_client.events import CircuitChanged
+from rest_api_client.events import CircuitChanged, CircuitRefused
 from rest_api_client.exceptions import CircuitOpenError, ConfigurationError, DecodeError
 from rest_api_client.http.bodies import BytesBody
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.circuit_breaker import (
+    ISOLATE,
+    RESET,
     TRANSITIONS,
     Breaker,
     Circuit,
     CircuitBreaker,
     Enter,
     Report,
+    Reset,
 )
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.rate_limiter import RateLimit
@@ -364,22 +368,309 @@ def test_a_shared_state_breaks_for_all(world: AnyWorld) -> None:
     assert world.run(body) == [503, "CircuitOpenError"]
 
 
+def reasons(chain: Chain) -> list[str]:
+    return [event.reason for event in chain.events if isinstance(event, CircuitChanged)]
+
+
+def notes(chain: Chain) -> list[str]:
+    """What the breaker wrote into the latest attempt's record."""
+    assert chain.call is not None
+    return [note.reason for note in chain.call.attempts[-1].notes if note.policy == "CircuitBreaker"]
+
+
+def test_failures_in_a_row_open_it_whatever_the_share(world: AnyWorld) -> None:
+    """Two hundred good answers before do not help; a good one in between does."""
+    chain = breaking(world, [*[OK] * 20, FAIL, FAIL, OK, FAIL, FAIL, FAIL], consecutive_failures=3)
+
+    async def body() -> list[Any]:
+        return [await outcome(chain) for _ in range(27)]
+
+    assert world.run(body)[-4:] == [503, 503, 503, "CircuitOpenError"]
+    assert reasons(chain) == ["failures in a row"]
+
+
+def test_a_server_that_answers_well_but_slowly_is_left_alone(world: AnyWorld) -> None:
+    """Half of the calls slow; the change says that it was that. A slow probe opens it again, a quick one closes it."""
+    slow = respond(200, delay=2)
+    chain = breaking(world, [OK, slow, OK, slow, slow, OK], slow_after=2.0, min_calls=4)
+
+    async def body() -> list[Any]:
+        results = [await outcome(chain) for _ in range(5)]
+        for _ in range(2):
+            await world.runtime.sleep(5)
+            results.append(await outcome(chain))
+        return results
+
+    assert world.run(body) == [200, 200, 200, 200, "CircuitOpenError", 200, 200]
+    rested = "open long enough"
+    assert reasons(chain) == ["slow calls", rested, "a probe was slow", rested, "all probes passed"]
+
+
+def test_what_this_client_held_back_makes_no_call_slow(world: AnyWorld) -> None:
+    """Seconds that a policy below notes as its own wait are not the server's."""
+
+    class Held:
+        stage = Stage.ATTEMPT_MIDDLEWARE
+
+        async def __call__(self, request: Any, context: Any, proceed: Any) -> Any:
+            await context.runtime.sleep(9)
+            context.note("Held", "queued", 9.0)
+            return await proceed(request, context)
+
+    chain = breaking(world, respond(200, delay=1), Held(), slow_after=2.0, min_calls=1)
+
+    async def body() -> list[Any]:
+        return [await outcome(chain) for _ in range(3)]
+
+    assert world.run(body) == [200] * 3
+
+
+def test_a_window_by_count_forgets_by_count(world: AnyWorld) -> None:
+    """The last four calls, however long ago: a call an hour opens it, where by time it never would."""
+    chain = breaking(world, [FAIL, OK, OK, OK, FAIL, FAIL, OK], window_calls=4, min_calls=4)
+
+    async def body() -> list[Any]:
+        results = []
+        for _ in range(6):
+            await world.runtime.sleep(3600)
+            results.append(await outcome(chain))
+        return [*results, await outcome(chain)]
+
+    assert world.run(body) == [503, 200, 200, 200, 503, 503, "CircuitOpenError"]
+    assert reasons(chain) == ["failure ratio"]
+
+
+def test_a_window_by_count_may_also_grow_old() -> None:
+    """Of the last four, those of the last 10 s: a failure from before does not count."""
+    breaker = Breaker(CircuitBreaker(window_calls=4, window=10, min_calls=2, failure_ratio=1.0))
+    for moment, failed, state in [(0, True, "closed"), (20, True, "closed"), (21, True, "open")]:
+        breaker.apply(Report(breaker.epoch, failed), moment)
+        assert breaker.state == state
+
+
+def test_each_opening_in_a_row_lasts_longer_up_to_a_limit(world: AnyWorld) -> None:
+    """5, 10, 12, 12 s while the probes fail; after a success it is 5 s again."""
+    chain = breaking(world, FAIL, consecutive_failures=1, max_open_for=12.0)
+
+    async def open_for() -> float:
+        with pytest.raises(CircuitOpenError) as caught:
+            await chain.send()
+        assert caught.value.retry_after is not None
+        await world.runtime.sleep(caught.value.retry_after)
+        return caught.value.retry_after
+
+    async def body() -> list[float]:
+        rests = []
+        for _ in range(4):
+            await outcome(chain)
+            rests.append(await open_for())
+        chain.server._answer = lambda request, index: OK
+        await outcome(chain)
+        chain.server._answer = lambda request, index: FAIL
+        await outcome(chain)
+        return [*rests, await open_for()]
+
+    assert world.run(body) == [5, 10, 12, 12, 5]
+
+
+def test_it_is_shut_and_reset_by_hand(world: AnyWorld) -> None:
+    """Isolated, it refuses a server that works, without saying for how long; reset, all is as new."""
+    options = CircuitBreaker()
+    state = options.memory(world.runtime.now)
+    chain = Chain(world.runtime, [replace(options, state=state)], OK)
+    key = "https://api.test:443"
+
+    async def body() -> list[Any]:
+        results = [await outcome(chain)]
+        await state.apply(key, ISOLATE)
+        await world.runtime.sleep(1000)
+        with pytest.raises(CircuitOpenError, match="isolated until it is reset") as caught:
+            await chain.send()
+        assert caught.value.retry_after is None
+        results.append(notes(chain))
+        await state.apply(key, Reset())
+        return [*results, await outcome(chain)]
+
+    assert world.run(body) == [200, ["circuit isolated"], 200]
+
+
+def test_what_was_under_way_says_nothing_after_a_reset(world: AnyWorld) -> None:
+    """A slow failure from before counts for no state that came after."""
+    options = CircuitBreaker(consecutive_failures=1)
+    state = options.memory(world.runtime.now)
+    chain = Chain(world.runtime, [replace(options, state=state)], [respond(503, delay=3), OK])
+
+    async def body() -> Any:
+        slow = world.runtime.spawn(chain.send)
+        await world.runtime.sleep(1)
+        await state.apply("https://api.test:443", RESET)
+        await slow.join()
+        return await outcome(chain)
+
+    assert world.run(body) == 200
+
+
+def test_a_thousand_refusals_are_told_once_a_second(world: AnyWorld) -> None:
+    """Each event says how many were not told since the last; the records of the calls have them all."""
+    chain = breaking(world, FAIL, consecutive_failures=1)
+
+    async def body() -> None:
+        await outcome(chain)
+        for _ in range(3):
+            for _ in range(10):
+                await outcome(chain)
+            assert notes(chain) == ["circuit open"]
+            await world.runtime.sleep(1)
+
+    world.run(body)
+    told = [event for event in chain.events if isinstance(event, CircuitRefused)]
+    assert [(event.at, event.suppressed) for event in told] == [(0, 0), (1, 9), (2, 9)]
+    assert [(event.reason, event.retry_after, event.key) for event in told[:1]] == [
+        ("circuit open", 5.0, "https://api.test:443")
+    ]
+
+
+def test_nothing_is_told_where_nobody_listens(world: AnyWorld) -> None:
+    """Opened, refused, probed, closed: without a sink no event is built."""
+    chain = breaking(world, [FAIL, FAIL, OK])
+    policy: Any = next(policy for policy in chain.pipeline.policies if isinstance(policy, CircuitBreaker))
+
+    async def body() -> list[Any]:
+        results = []
+        for _ in range(4):
+            context = Context(Call(world.runtime, chain.random))
+            try:
+                results.append((await chain.pipeline(a_request(), context)).status_code)
+            except CircuitOpenError:
+                results.append(policy.state._objects["https://api.test:443"].state)
+                await world.runtime.sleep(5)
+        return results
+
+    assert world.run(body) == [503, 503, "open", 200]
+    assert chain.events == []
+
+
+def test_a_probe_is_named_in_its_record(world: AnyWorld) -> None:
+    """`attempt.notes` says "probe"; a call through a closed circuit says nothing."""
+    chain = breaking(world, [FAIL, FAIL, OK, OK])
+
+    async def body() -> list[list[str]]:
+        for _ in range(2):
+            await outcome(chain)
+        await world.runtime.sleep(5)
+        noted = []
+        for _ in range(2):
+            await outcome(chain)
+            noted.append(notes(chain))
+        return noted
+
+    assert world.run(body) == [["probe"], []]
+
+
+def test_it_foretells_what_a_call_would_meet(world: AnyWorld) -> None:
+    """Closed, open, before a probe, during one; asking admits nobody."""
+    chain = breaking(world, [FAIL, FAIL, respond(200, delay=1), OK])
+    policy: Any = next(policy for policy in chain.pipeline.policies if isinstance(policy, CircuitBreaker))
+
+    async def told() -> tuple[str, str, float]:
+        forecast = await policy.forecast(a_request(), Context(Call(world.runtime, chain.random)))
+        assert forecast.facts == {"key": "https://api.test:443"}
+        assert forecast.text
+        return forecast.verdict, forecast.reason, forecast.wait
+
+    async def body() -> list[Any]:
+        seen = [await told()]
+        for _ in range(2):
+            await outcome(chain)
+        seen.append(await told())
+        await world.runtime.sleep(5)
+        seen += [await told(), await told()]
+        probe = world.runtime.spawn(chain.send)
+        await world.runtime.sleep(0.5)
+        seen.append(await told())
+        await probe.join()
+        return [*seen, await told()]
+
+    assert world.run(body) == [
+        ("pass", "ok", 0),
+        ("refuse", "circuit open", 5),
+        ("pass", "probe", 0),
+        ("pass", "probe", 0),
+        ("refuse", "circuit half-open", 0),
+        ("pass", "ok", 0),
+    ]
+
+
+class Remote:
+    """A store that is not in this process: it is only asked, and gives values."""
+
+    def __init__(self, options: CircuitBreaker, now: Any) -> None:
+        self.breaker = Breaker(options)
+        self.now = now
+        self.asked: list[Any] = []
+
+    async def apply(self, key: str, command: Any) -> Any:
+        self.asked.append(command)
+        return pickle.loads(pickle.dumps(self.breaker.apply(pickle.loads(pickle.dumps(command)), self.now())))
+
+
+def test_a_store_elsewhere_is_asked_before_and_after(world: AnyWorld) -> None:
+    """Commands and decisions are plain data, and nothing but `apply` is relied on."""
+    options = CircuitBreaker(min_calls=2)
+    store = Remote(options, world.runtime.now)
+    chain = Chain(world.runtime, [replace(options, state=store)], [OK, FAIL, OK])
+
+    async def body() -> list[Any]:
+        results = [await outcome(chain) for _ in range(3)]
+        forecast = await replace(options, state=store).forecast(a_request(), Context(Call(world.runtime, chain.random)))
+        await store.apply("", ISOLATE)
+        await store.apply("", RESET)
+        return [*results, forecast.reason, await outcome(chain)]
+
+    assert world.run(body) == [200, 503, "CircuitOpenError", "circuit open", 200]
+    assert store.asked[:2] == [Enter(), Report(0, False)]
+
+
+def test_routes_break_apart(world: AnyWorld) -> None:
+    """One endpoint's failures leave the others of its origin alone."""
+    chain = breaking(world, lambda request, index: FAIL if request.url.path == "/bad" else OK, key="route")
+
+    async def body() -> list[Any]:
+        bad, good = a_request(url="https://api.test/bad"), a_request(url="https://api.test/good")
+        return [await outcome(chain, request) for request in (bad, bad, bad, good)]
+
+    assert world.run(body) == [503, 503, "CircuitOpenError", 200]
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"failure_ratio": 0},
         {"failure_ratio": 1.5},
+        {"slow_ratio": 0},
+        {"slow_after": 0},
+        {"consecutive_failures": 0},
+        {"window_calls": 0},
         {"min_calls": 0},
         {"probes": True},
         {"window": 0},
         {"open_for": float("inf")},
+        {"max_open_for": 4.9},
         {"key": "road"},
+        {"failure_ratio": None},
+        {"min_calls": 20, "window_calls": 19},
     ],
 )
 def test_an_impossible_breaker_is_refused(options: dict[str, Any]) -> None:
     """The message names the option."""
     with pytest.raises(ConfigurationError, match=rf"CircuitBreaker\({next(iter(options))}="):
         CircuitBreaker(**options)
+
+
+def test_the_window_is_thirty_seconds_unless_calls_are_counted() -> None:
+    """What was not given is filled in, so that options that mean the same are equal."""
+    assert CircuitBreaker() == CircuitBreaker(window=30.0)
+    assert CircuitBreaker(window_calls=50).window is None
 
 
 def test_the_decision_that_moves_a_breaker_says_so() -> None:

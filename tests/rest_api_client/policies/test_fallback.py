@@ -395,11 +395,14 @@ def test_a_guarded_function_has_a_spare_value(world: AnyWorld) -> None:
     def fetch(number: int) -> Any:
         raise ConnectError("down")
 
+    def negative(request: Any, error: Any) -> int:
+        return -int(request.args[0])
+
     listed = Guard(Fallback(json=[1]))
     first = listed.call(fetch, 7)
     first.append(2)
     assert listed.call(fetch, 7) == [1]
-    assert Guard(Fallback(call=lambda request, error: -request.args[0])).call(fetch, 7) == -7
+    assert Guard(Fallback(call=negative)).call(fetch, 7) == -7
     assert Guard(Fallback(response=Response(204))).call(fetch, 7).status_code == 204
     with pytest.raises(ConfigurationError, match="no replica"):
         Guard(Fallback(replica=REPLICA)).call(fetch, 7)
