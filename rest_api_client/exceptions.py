@@ -36,7 +36,7 @@
         |   |-- NotFoundError               404
         |   |-- ConflictError               409
         |   |-- ValidationError             422
-        |   `-- RateLimitError              429, with `retry_after`
+        |   `-- RateLimitError              429
         `-- ServerError                     5xx
 
 Each carries `request`, `response` (where there is one) and `attempts`, the history of what was sent; each survives
@@ -227,8 +227,10 @@ class StatusError(APIError):
     Attributes:
         status_code: the answer's status.
         problem: the answer's RFC 9457 problem details, or None.
+        retry_after: seconds the server asked to wait, counted from the answer's arrival, or None.
     """
 
+    retry_after: float | None = None
     side: ClassVar[Side] = "server"
 
     def __init__(self, message: str = "", *, request: Request | None = None, response: Response | None = None) -> None:
@@ -268,13 +270,7 @@ class ValidationError(ClientError):
 
 
 class RateLimitError(ClientError):
-    """429: the server's rate limit.
-
-    Attributes:
-        retry_after: seconds the server asked to wait, counted from the answer's arrival, or None.
-    """
-
-    retry_after: float | None = None
+    """429: the server's rate limit. `retry_after` says when to come back, if the server did."""
 
 
 class ServerError(StatusError):

@@ -18,7 +18,6 @@ from rest_api_client.exceptions import (
     ClosedError,
     ConfigurationError,
     DecodeError,
-    RateLimitError,
     Side,
     StatusError,
     status_error_class,
@@ -392,8 +391,7 @@ class Response:
         message = f"{self._label}{': ' + one_line(detail) if detail else ''}"
         error = status_error_class(self.status_code)(message, request=self.request, response=self)
         error.attempts = self.attempts
-        if isinstance(error, RateLimitError):
-            error.retry_after = self.retry_after
+        error.retry_after = self.retry_after
         return error
 
     @property

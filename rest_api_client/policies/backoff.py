@@ -3,13 +3,27 @@
 A strategy is asked last, about failures that may be retried at all (`retry` says which): it may narrow that, never
 widen it. The user's own is a class with two methods.
 
-The shipped ones grow the wait with each attempt and lay full jitter over it, random between 0 and the wait, so that
-clients that failed together do not come back together (Brooker, "Exponential Backoff And Jitter", AWS Architecture
-Blog, 2015).
+Four of the shipped ones say how long the longest wait is, growing with each attempt, evenly or not at all, and lay
+jitter over it, so that clients that failed together do not come back together (Brooker, "Exponential Backoff And
+Jitter", AWS Architecture Blog, 2015): "full" is random between 0 and that wait, "equal" between its half and itself.
+
+    ExponentialBackoff      base * factor ** (n - 1)
+    FibonacciBackoff        base * 1, 1, 2, 3, 5, 8 ...
+    LinearBackoff           base + step * (n - 1)
+    ConstantBackoff         base
+
+Two are random by nature:
+
+    DecorrelatedBackoff     between base and three times the wait before
+    SmoothBackoff           doubling, with chance laid so that many clients come back evenly
+
+No wait is ever longer than `cap`. A base of 0 is refused. A strategy remembers nothing: what happened in this call
+comes in the `RetryContext`, so that one object serves all calls, threads and loops.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,24 +101,30 @@ class RetryStrategy(ABC):
         return Retry(self.get_delay(context.attempt))
 
 
-Jitter: TypeAlias = Literal["full", "none"]
+Jitter: TypeAlias = Literal["full", "equal", "none"]
+"""Random between 0 and the wait; between half of it and all of it; the wait itself, for a single client or a test."""
 
 
-class _Jittered(RetryStrategy):
-    """Retries whatever may be; jitter is laid over what `get_delay` gives."""
-
-    jitter: Jitter
+class _Willing(RetryStrategy):
+    """Retries whatever may be."""
 
     def should_retry(self, response: Response | None, attempt: int) -> bool:
         """Always: what is worth a retry was decided before."""
         return True
 
+
+class _Jittered(_Willing):
+    """Lays jitter over what `get_delay` gives."""
+
+    jitter: Jitter
+
     def decide(self, context: RetryContext) -> Retry | Stop:
-        """As `should_retry` and `get_delay` say; with full jitter, a random part of that delay."""
+        """As `should_retry` and `get_delay` say; with jitter, a random part of that delay."""
         step = super().decide(context)
         if isinstance(step, Stop) or self.jitter == "none":
             return step
-        return Retry(step.delay * context.random.random())
+        chance = context.random.random()
+        return Retry(step.delay * (chance if self.jitter == "full" else (1 + chance) / 2))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +135,7 @@ class ExponentialBackoff(_Jittered):
         base: seconds after the first attempt.
         factor: how much longer each further wait is.
         cap: the longest wait.
-        jitter: "full": random between 0 and that; "none": exactly that, for a single client or a test.
+        jitter: "full": random between 0 and that; "equal": between its half and itself; "none": exactly that.
     """
 
     base: float = 0.5
@@ -124,16 +144,39 @@ class ExponentialBackoff(_Jittered):
     jitter: Jitter = "full"
 
     def __post_init__(self) -> None:
-        check_above_zero("ExponentialBackoff", hint=_STORM, base=self.base, cap=self.cap)
+        _check(self, self.base, self.cap, self.jitter)
         check_at_least("ExponentialBackoff", 1, unit="a number", factor=self.factor)
-        _check_jitter(self, self.jitter)
 
     def get_delay(self, attempt: int) -> float:
         """The longest wait after attempt number `attempt`."""
-        try:
-            return min(self.cap, self.base * self.factor ** (attempt - 1))
-        except OverflowError:
-            return self.cap
+        return _power(self.base, self.factor, self.cap, attempt)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FibonacciBackoff(_Jittered):
+    """Waits that grow as the sum of the two before, slower than doubling: 1, 1, 2, 3, 5, 8 ... times base seconds.
+
+    Attributes:
+        base: seconds after the first and the second attempt.
+        cap: the longest wait.
+        jitter: "full", "equal" or "none", as in `ExponentialBackoff`.
+    """
+
+    base: float = 0.5
+    cap: float = 20.0
+    jitter: Jitter = "full"
+
+    def __post_init__(self) -> None:
+        _check(self, self.base, self.cap, self.jitter)
+
+    def get_delay(self, attempt: int) -> float:
+        """The longest wait after attempt number `attempt`."""
+        wait, following = self.base, self.base
+        for _ in range(attempt - 1):
+            if wait >= self.cap:
+                break
+            wait, following = following, wait + following
+        return min(self.cap, wait)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +187,7 @@ class LinearBackoff(_Jittered):
         base: seconds after the first attempt.
         step: how much longer each further wait is; as much as `base` unless given.
         cap: the longest wait.
-        jitter: "full" or "none", as in `ExponentialBackoff`.
+        jitter: "full", "equal" or "none", as in `ExponentialBackoff`.
     """
 
     base: float = 0.5
@@ -153,9 +196,8 @@ class LinearBackoff(_Jittered):
     jitter: Jitter = "full"
 
     def __post_init__(self) -> None:
-        check_above_zero("LinearBackoff", hint=_STORM, base=self.base, cap=self.cap)
+        _check(self, self.base, self.cap, self.jitter)
         check_at_least("LinearBackoff", 0, off="as much as base", step=self.step)
-        _check_jitter(self, self.jitter)
 
     def get_delay(self, attempt: int) -> float:
         """The longest wait after attempt number `attempt`."""
@@ -163,9 +205,107 @@ class LinearBackoff(_Jittered):
         return min(self.cap, self.base + step * (attempt - 1))
 
 
-_STORM = "retries without a pause are a storm"
+@dataclass(frozen=True, kw_only=True)
+class ConstantBackoff(_Jittered):
+    """The same wait each time: at most base seconds. For what comes back after a known time, not for overload.
+
+    Attributes:
+        base: seconds after each attempt.
+        jitter: "full", "equal" or "none", as in `ExponentialBackoff`.
+    """
+
+    base: float = 1.0
+    jitter: Jitter = "full"
+
+    def __post_init__(self) -> None:
+        _check(self, self.base, self.base, self.jitter)
+
+    def get_delay(self, attempt: int) -> float:
+        """The longest wait, whatever the attempt."""
+        return self.base
 
 
-def _check_jitter(owner: object, jitter: object) -> None:
-    if jitter not in ("full", "none"):
-        raise ConfigurationError(f"{type(owner).__name__}(jitter={jitter!r}): give 'full' or 'none'")
+@dataclass(frozen=True, kw_only=True)
+class DecorrelatedBackoff(_Willing):
+    """Waits drawn between base and three times the wait before: min(cap, random from base to 3 * previous) seconds.
+
+    Never less than base, and the spread widens with each attempt. The AWS blog's third kind of jitter: there it needed
+    slightly more time than full jitter, and a few more calls.
+
+    Attributes:
+        base: seconds: the shortest wait, and what counts as the one before the first.
+        cap: the longest wait.
+    """
+
+    base: float = 0.5
+    cap: float = 20.0
+
+    def __post_init__(self) -> None:
+        _check(self, self.base, self.cap)
+
+    def get_delay(self, attempt: int) -> float:
+        """The longest wait after attempt number `attempt`."""
+        return _power(3 * self.base, 3.0, self.cap, attempt)
+
+    def decide(self, context: RetryContext) -> Retry | Stop:
+        """Draw the next wait from the one before, which a Retry-After may have made longer."""
+        most = 3 * max(self.base, min(context.previous_delay, self.cap))
+        return Retry(min(self.cap, self.base + context.random.random() * (most - self.base)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmoothBackoff(_Willing):
+    """Doubling waits whose chance is laid so that many clients come back evenly, without crowds between the steps.
+
+    After n failures a client comes back once more at a random moment of a curve, f(n + random), where
+    f(t) = 2 ** t * tanh(sqrt(4 t)); the wait is the distance from one such moment to the next, times base / 1.4, so
+    that the first is about base seconds in the middle. The curve is that of Polly's "decorrelated jitter V2", where a
+    call remembers its last moment; here both are drawn anew, so each single wait is distributed as there.
+
+    Attributes:
+        base: seconds: about the median of the first wait.
+        cap: the longest wait.
+    """
+
+    base: float = 0.5
+    cap: float = 20.0
+
+    def __post_init__(self) -> None:
+        _check(self, self.base, self.cap)
+
+    def get_delay(self, attempt: int) -> float:
+        """The longest wait after attempt number `attempt`."""
+        return self._between(max(0.0, attempt - 2.0), float(attempt))
+
+    def decide(self, context: RetryContext) -> Retry | Stop:
+        """Draw two moments, one in the last step of the curve and one in this."""
+        steps, random = context.attempt - 1, context.random
+        before = steps - 1 + random.random() if steps else 0.0
+        return Retry(self._between(before, steps + random.random()))
+
+    def _between(self, before: float, after: float) -> float:
+        if before >= _STEEP:
+            return self.cap
+        return min(self.cap, (_curve(after) - _curve(before)) * self.base / 1.4)
+
+
+_STEEP: Final = 1000
+"""Steps of the curve from which on each is longer than any cap; a float ends at 1024."""
+
+
+def _power(base: float, factor: float, cap: float, attempt: int) -> float:
+    try:
+        return min(cap, base * factor ** (attempt - 1))
+    except OverflowError:
+        return cap
+
+
+def _curve(t: float) -> float:
+    return float(2**t * math.tanh(math.sqrt(4 * t)))
+
+
+def _check(owner: RetryStrategy, base: float, cap: float, jitter: object = "none") -> None:
+    name = type(owner).__name__
+    check_above_zero(name, hint="retries without a pause are a storm", base=base, cap=cap)
+    if jitter not in ("full", "equal", "none"):
+        raise ConfigurationError(f"{name}(jitter={jitter!r}): give 'full', 'equal' or 'none'")

@@ -621,6 +621,7 @@ def test_the_words_for_decisions_are_fixed() -> None:
         "deadline",
         "attempts exhausted",
         "not safe to resend",
+        "nested retry",
         "strategy",
         "retry-after too long",
         "budget",
