@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -432,6 +432,51 @@ def test_the_breaker_stands_in_the_way(world: AnyWorld, tmp_path: Path) -> None:
     error = failing(world, Files([100]), tmp_path / "f", CircuitOpenError, policies=[breaker])
     assert breaker.seen == [None, "bytes=100-"]
     assert isinstance(error.__cause__, ReadError)
+
+
+class Half:
+    """A store that has half of the body and then nothing: no attempt brought it, so none has a record of it."""
+
+    stage = Stage.HEDGE
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def __call__(self, request: Request, context: Any, proceed: Any) -> Response:
+        self.asked += 1
+        if self.asked > 1:
+            return await proceed(request, context)  # type: ignore[no-any-return]
+        return Response(200, headers=Headers({"content-length": "9"}), stream=Torn(), request=request)
+
+
+class Torn:
+    """Half a body."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"half"
+        raise ReadError("torn")
+
+    async def aclose(self) -> None:
+        pass
+
+
+def test_a_body_that_no_attempt_brought_starts_anew_too(world: AnyWorld, tmp_path: Path) -> None:
+    """A policy that answers by itself leaves no record, and its body may break all the same."""
+    response = fetch(world, Files([]), tmp_path / "f", policies=[Half()])
+    assert (tmp_path / "f").read_bytes() == DATA
+    assert [a.reason for a in response.attempts] == ["ok"]
+
+
+def test_nobody_need_be_told(world: AnyWorld, tmp_path: Path) -> None:
+    """Without a progress function it starts anew all the same."""
+
+    async def body() -> None:
+        engine = ScriptedTransport(Files([100], headers={}))
+        async with any_client(world, engine=engine, retry=PLAIN) as client:
+            await client.download("/f", tmp_path / "f")
+
+    world.run(body)
+    assert (tmp_path / "f").read_bytes() == DATA
 
 
 def test_an_encoded_body_starts_anew(world: AnyWorld, tmp_path: Path) -> None:
