@@ -83,7 +83,8 @@ class _Turns:
         limit, runtime = self.limit, self._runtime
         assert limit.state is not None
         patience = limit.max_wait if isinstance(max_wait, Unset) else max_wait
-        check_at_least("Limiter", 0, off="as long as it takes", max_wait=patience)
+        if patience is not limit.max_wait:
+            check_at_least("Limiter", 0, off="as long as it takes", max_wait=patience)
         costs = self._costs(cost)
         turn = Turn(limit.lines, limit.state, key, runtime, patience, ambient_moment(runtime.clock), Take(costs))
         decision = self._fitting(await turn.come(), costs)

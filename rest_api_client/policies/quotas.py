@@ -20,8 +20,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
-from rest_api_client.policies.state import ALLOW, Decision
-
 Costs: TypeAlias = tuple[int, ...]
 """Units of each dimension of a limit, in its order."""
 
@@ -71,31 +69,6 @@ def until(moment: float, now: float) -> float:
     if wait <= 0:
         return 0.0
     return wait if now + wait >= moment else wait + math.ulp(moment)
-
-
-class Tokens:
-    """Which tokens are in use, by number."""
-
-    def __init__(self) -> None:
-        self.flying: set[int] = set()
-        self._last = 0
-
-    def answer(self, command: Take | Peek, wait: float, reason: str) -> Decision:
-        """A new one for whoever takes and need not wait."""
-        if wait:
-            return Decision("wait", wait, reason)
-        if isinstance(command, Peek):
-            return ALLOW
-        self._last += 1
-        self.flying.add(self._last)
-        return Decision("allow", token=self._last)
-
-    def end(self, token: int) -> bool:
-        """Take one back; False if it is not out: each is counted once, whoever says so how often."""
-        if token not in self.flying:
-            return False
-        self.flying.remove(token)
-        return True
 
 
 def window_wait(

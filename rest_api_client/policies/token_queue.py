@@ -115,7 +115,7 @@ async def take_token(
     request: Request,
     context: Context,
     max_wait: float | None,
-    policy: str = "ServerPacing",
+    policy: str,
 ) -> int:
     """Wait in line for a token, and give its number.
 

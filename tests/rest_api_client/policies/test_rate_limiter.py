@@ -20,6 +20,7 @@ from rest_api_client.pipeline import Stage
 from rest_api_client.policies.backoff import ExponentialBackoff
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.dimensions import Bucket, Window
+from rest_api_client.policies.quota_state import QuotaState
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.script import Refuse, Reset, Script, Stall
@@ -487,6 +488,24 @@ def test_a_store_elsewhere_decides_the_same(world: AnyWorld) -> None:
     limit = _llm(true_cost=_used)
     chain = Chain(world.runtime, [replace(limit, state=Distant(limit.bind(world.runtime).state))], respond(200))
     assert world.run(_ask, chain, 600, 400, 1) == [0, 0, 60]
+
+
+def test_what_was_taken_before_a_fork_means_nothing_after_it(world: AnyWorld) -> None:
+    """T14: the state was forgotten while a request was under way, and its end is not counted in the fresh one."""
+    limit = RateLimit(calls=1, period=10).bind(world.runtime)
+    state = limit.state
+    assert isinstance(state, QuotaState)
+
+    class Forks:
+        stage = Stage.ATTEMPT_MIDDLEWARE
+
+        async def __call__(self, request: Any, context: Any, proceed: Any) -> Any:
+            response = await proceed(request, context)
+            state.forget()
+            return response
+
+    chain = Chain(world.runtime, [limit, Forks()], respond(200))
+    assert world.run(_ask, chain, 1, 1) == [0, 0]
 
 
 def test_a_wait_and_a_refusal_are_noted_on_the_attempt(world: AnyWorld) -> None:
