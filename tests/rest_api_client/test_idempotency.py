@@ -143,7 +143,8 @@ def test_a_key_that_cannot_be_sent_is_refused(world: AnyWorld, key: Any) -> None
 
 def test_a_name_or_a_style_that_cannot_be_is_refused(world: AnyWorld) -> None:
     """When the key, or the client, is made; a key with quotes of its own is refused where style adds them."""
-    for options in ({"header": "no token"}, {"header": ""}, {"style": "fancy"}, {"value": 5}):
+    bad: list[dict[str, Any]] = [{"header": "no token"}, {"header": ""}, {"style": "fancy"}, {"value": 5}]
+    for options in bad:
         with pytest.raises(ConfigurationError):
             IdempotencyKey(**options)
     with pytest.raises(ConfigurationError, match="idempotency_key_style='fancy': give 'plain' or 'quoted'"):
