@@ -28,9 +28,10 @@ KEY = "Idempotency-Key"
 def post(world: AnyWorld, scripts: Any, *keys: Any, **options: Any) -> list[Any]:
     """One POST for each key; gives what the server received, answered or not."""
     engine = ScriptedTransport(scripts)
+    settings: dict[str, Any] = {"retry": RETRY, **options}
 
     async def body() -> None:
-        async with any_client(world, engine=engine, **({"retry": RETRY} | options)) as client:
+        async with any_client(world, engine=engine, **settings) as client:
             for key in keys:
                 await client.post("/orders", json={"n": 1}, idempotency_key=key)
 
