@@ -69,7 +69,7 @@ class RequestBuilder:
         self.base_userinfo = split_userinfo(base_url)[1] if base_url is not None else None
         self._serializer = serializer
         self._random = random
-        self._key_style = key_style
+        self._key_style: KeyStyle = key_style
         agent = [("User-Agent", user_agent)] if user_agent is not None else []
         self._defaults = Headers([("Accept", "*/*"), ("Accept-Encoding", accept_encoding()), *agent])
 
