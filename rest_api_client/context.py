@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rest_api_client.events import Event, Sink
 from rest_api_client.exceptions import DeadlineExceeded, HookError
 from rest_api_client.models import Attempt, Note, Request, Response
-from rest_api_client.outcome import Classify, Outcome, classify_http
+from rest_api_client.outcome import Classify, Kind, Outcome, classify_http
 from rest_api_client.transport import Exchange, Timeouts
 from rest_api_client.typing import UNSET, Unset
 
@@ -56,13 +56,15 @@ class CallOptions:
 
 
 DEFAULT_OPTIONS = CallOptions()
+_NOTHING_JUDGED: tuple[Response | None, Outcome] = (None, Outcome(Kind.REJECTED, "nothing yet"))
 
 
 class Call:
     """One logical call: identity, start, deadline, and the record of its attempts.
 
     `last` is the newest answer or error that came from beyond this client: what a refusal or a passed deadline is
-    chained from, so that it never hides the 503 behind it. `chain` is the pipeline it runs through.
+    chained from, so that it never hides the 503 behind it. `chain` is the pipeline it runs through. `judged` is the newest
+    answer with its outcome, since several policies ask for the same.
     """
 
     __slots__ = (
@@ -72,6 +74,7 @@ class Call:
         "classify",
         "deadline",
         "emit",
+        "judged",
         "last",
         "lock",
         "only",
@@ -102,6 +105,7 @@ class Call:
         self.lock = threading.Lock()
         self.last: Response | Exception | None = None
         self.chain: Pipeline | None = None
+        self.judged: tuple[Response | None, Outcome] = _NOTHING_JUDGED
         self._id: str | None = None
 
     def cause(self) -> Exception | None:
@@ -185,9 +189,15 @@ class Context:
         Raises:
             HookError: the client's own `classify=` gave something else.
         """
-        outcome = self.call.classify(request, result)
+        call = self.call
+        judged, outcome = call.judged
+        if judged is result:
+            return outcome
+        outcome = call.classify(request, result)
         if not isinstance(outcome, Outcome):
             raise HookError(f"classify must return an Outcome, got {type(outcome).__name__}", request=request)
+        if isinstance(result, Response):  # an error would be kept alive by it, with all frames of its traceback
+            call.judged = (result, outcome)
         return outcome
 
     def resend(self, request: Request) -> None:

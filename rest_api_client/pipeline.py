@@ -188,8 +188,10 @@ def _chain(policies: Sequence[Policy], end: Proceed) -> Proceed:
 
 
 def _link(policy: Policy, proceed: Proceed) -> Proceed:
+    call = policy.__call__  # the bound method: calling the object would look it up each time
+
     def handle(request: Request, context: Context) -> Awaitable[Response]:
-        return policy(request, context, proceed)
+        return call(request, context, proceed)
 
     return handle
 

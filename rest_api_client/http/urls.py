@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import NamedTuple, cast
 from urllib.parse import quote, unquote
@@ -62,6 +62,7 @@ class URL:
     port: int
     target: str
     fragment: str = ""
+    _origin_text: str = field(default="", init=False, compare=False)
 
     @classmethod
     def parse(cls, text: str) -> URL:
@@ -76,6 +77,13 @@ class URL:
     def origin(self) -> Origin:
         """What credentials belong to."""
         return _origin(self.scheme, self.host, self.port)
+
+    @property
+    def origin_text(self) -> str:
+        """The origin as text: the name of most states. Several policies ask for it, so it is made once."""
+        if not self._origin_text:
+            object.__setattr__(self, "_origin_text", str(self.origin))
+        return self._origin_text
 
     @property
     def netloc(self) -> str:

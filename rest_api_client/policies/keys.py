@@ -33,12 +33,12 @@ def check_key(owner: str, key: object) -> None:
 
 def key_of(key: Key, request: Request) -> str:
     """The state's name for this request."""
+    if key == "origin":
+        return request.url.origin_text
     if key == "client":
         return "client"
-    if key == "origin":
-        return str(request.url.origin)
     if key == "host":
         return request.url.host
     if key == "route":
-        return f"{request.method} {request.url.origin}{request.template or request.url.path}"
+        return f"{request.method} {request.url.origin_text}{request.template or request.url.path}"
     return key(request)
