@@ -11,11 +11,10 @@ out, the slow answers would be missing from what is learned, the delay would fal
 would be spent on ordinary answers. A hedge that was cut off tells nothing, and neither does a call that was cancelled
 or failed.
 
-Nothing is hedged that is not safe: methods that only read, bodies that can be sent again. Nor does hedging help a
-server that is ill, so a hedge that is due is given up, for the first of these reasons:
+Hedged is what is safe, methods that only read, bodies that can be sent again, and what has more time left than the
+delay. Hedging does not help a server that is ill, so a hedge that is due is given up, for the first of these reasons:
 
     throttled           a copy of this call was told to come less often
-    deadline            the time left would be over
     what a policy says  breaker, limiter or another of the attempt level would hold it back or refuse it now
     budget              hedges, and retries where both share a budget, already add too much load
 
@@ -235,24 +234,17 @@ class _Copies:
 
     async def _hedge(self) -> _Copy | None:
         decision = await self._decide()
-        if decision is None:
-            return None
         self._context.tell(HedgeDecided, self._request, decision=decision, delay=self._delay)
         if decision == HEDGE:
             return await self._send()
         self._declined.append(decision)
         return None
 
-    async def _decide(self) -> str | None:
-        """HEDGE, or why not; None where all is over and nobody need be told."""
-        context = self._context
-        if self._over:
-            return None
+    async def _decide(self) -> str:
+        """HEDGE, or why not."""
         if self._pushed_back:
             return THROTTLED
-        if context.remaining == 0:
-            return NO_TIME
-        for forecast in await context.forecast(self._request):
+        for forecast in await self._context.forecast(self._request):
             if forecast.verdict in {"wait", "refuse"} or forecast.reason in _CAREFUL:
                 return forecast.reason
         return HEDGE if await self._policy.pay(self._request) else NO_BUDGET
@@ -317,17 +309,15 @@ class _Copies:
         """The first copy's time, less what our own policies held it back; of one cut off, as far as it had come."""
         if isinstance(first.result, Exception) or (first.kind is not None and first.kind not in _GOOD):
             return
-        attempts, place = self._context.call.attempts, first.context.record
-        waits = sum(note.wait for note in attempts[place].notes) if 0 <= place < len(attempts) else 0.0
+        waits = sum(note.wait for note in self._context.call.attempts[first.context.record].notes)
         seconds = first.seconds if first.result is not None else self._context.runtime.now() - first.began
         self.sample = seconds - waits
 
     def _note(self, copy: _Copy, reason: str, wait: float = 0.0) -> None:
         call, place = self._context.call, copy.context.record
         with call.lock:
-            if 0 <= place < len(call.attempts):
-                record = call.attempts[place]
-                call.attempts[place] = replace(record, notes=(*record.notes, Note("Hedging", reason, wait)))
+            record = call.attempts[place]
+            call.attempts[place] = replace(record, notes=(*record.notes, Note("Hedging", reason, wait)))
 
 
 def _ends(copy: _Copy | None) -> bool:

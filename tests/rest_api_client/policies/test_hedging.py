@@ -24,9 +24,11 @@ from rest_api_client.http.bodies import BytesBody, raw_body
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Policy, Stage
 from rest_api_client.policies.budget import RetryBudget
+from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.hedging import Hedging
 from rest_api_client.policies.latency import Quantile, Sample, latencies
+from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.script import Chunk, Delay, Head, Refuse, Reset, Script, Stall
@@ -233,6 +235,27 @@ def test_a_policy_that_would_pass_it_does_not(world: Virtual) -> None:
     """What lets the next request pass lets a hedge pass."""
     chain = hedged(world, [SLOW, FAST], Says(verdict="pass"))
     assert world.run(chain.send).text == "fast"
+
+
+def test_a_half_open_circuit_is_not_hedged(world: Virtual) -> None:
+    """The probe is one request, however slow: the breaker's forecast keeps the second back."""
+    breaker = CircuitBreaker(min_calls=1, open_for=5.0, probes=2)
+    chain = hedged(world, [respond(503), SLOW, FAST], breaker)
+
+    async def body() -> str:
+        assert (await chain.send()).status_code == 503
+        await world.runtime.sleep(5.0)
+        return (await chain.send()).text
+
+    assert world.run(body) == "slow"
+    assert len(chain.arrivals) == 2
+
+
+def test_an_empty_limiter_is_not_queued_for(world: Virtual) -> None:
+    """A hedge that would wait for the limiter is not sent: it would take the next call's place."""
+    chain = hedged(world, [SLOW, FAST], RateLimit(calls=1, period=60.0))
+    assert world.run(chain.send).text == "slow"
+    assert len(chain.arrivals) == 1
 
 
 def test_push_back_stops_further_hedges(world: Virtual) -> None:
@@ -534,3 +557,18 @@ def test_a_blocking_middleware_does_not_hold_a_decided_call_up() -> None:
 
     assert world.run(body) == pytest.approx(1.2)
     assert runtime.stragglers == 0
+
+
+def test_a_hedge_that_was_decided_too_late_is_not_sent() -> None:
+    """In a sync client the answer may come while a hedge is being decided: then there is no second copy."""
+    world = World("sync", VirtualClock())
+
+    class Ponders(Says):
+        async def forecast(self, request: Request, context: Context) -> Forecast:
+            world.clock.sleep(0.05)
+            return self.next
+
+    chain = hedged(world, [respond(200, content="first", delay=1.02)], Ponders())
+    assert world.run(chain.send).text == "first"
+    assert len(chain.arrivals) == 1
+    assert notes(chain) == [[]]
