@@ -131,13 +131,13 @@ def read_fields(headers: Headers, status: int, now: float) -> Advice:
     structured = list(_structured(headers))
     said = [*structured, *_bucket(headers), *_families(headers, now, plain=not structured)][:_MOST_READINGS]
     scope = headers.get("x-ratelimit-resource", "") or next((r.name for r in said if _PARTED in r.name), "")
-    readings = tuple(said) if wait is None else tuple(_after(reading, wait) for reading in said)
+    readings = tuple(said) if wait is None or wait > LONGEST else tuple(_after(reading, wait) for reading in said)
     return Advice(readings=readings, wait=wait, scope=scope if len(scope) <= _LONGEST_NAME else "")
 
 
 def _after(reading: Reading, wait: float) -> Reading:
     """A reading whose reset is what Retry-After says, where there is nothing left."""
-    return replace(reading, reset=min(wait, LONGEST)) if reading.remaining == 0 else reading
+    return replace(reading, reset=wait) if reading.remaining == 0 else reading
 
 
 def _number(text: str) -> int | None:

@@ -21,6 +21,7 @@ from collections import deque
 from typing import Final, Protocol, TypeAlias
 
 from rest_api_client.http.rate_limit_fields import REQUESTS, Reading
+from rest_api_client.http.resets import LONGEST
 from rest_api_client.policies.quotas import until, window_wait
 
 SPREAD: Final = 0.1
@@ -243,7 +244,7 @@ class Refill:
     def wait(self, sent: Sent, ahead: int, spread: float | None, now: float) -> Wait:
         """Until enough have come back."""
         missing = 1 + ahead + len(sent.flying) - self._now(now)
-        return (missing / self.refill, LIMITED) if missing > _DUST else NO_WAIT
+        return (min(missing / self.refill, LONGEST), LIMITED) if missing > _DUST else NO_WAIT
 
     def _now(self, now: float) -> float:
         return min(self.size, self.level + (now - self.at) * self.refill)
