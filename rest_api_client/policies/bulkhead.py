@@ -41,8 +41,8 @@ class Bulkhead:
         limit: attempts at once, for each key.
         queue: calls that may wait for one key; 0 refuses at once. Where it is full, the least important makes room for
             a more important one.
-        max_wait: seconds a call may wait for its permit, and never more than half of what its deadline leaves; 0 refuses
-            at once, None sets no other limit.
+        max_wait: seconds a call may wait for its permit, and never more than half of what its deadline leaves; 0
+            refuses at once, None sets no other limit.
         key: what has permits of its own: each "origin", "host" or "route", the whole "client", or each text a function
             gives.
         state: where permits are counted; give one to share it between clients of one clock.

@@ -72,7 +72,8 @@ class PriorityLines:
 
     def __init__(self) -> None:
         self.busy: dict[str, Line] = {}
-        self._lock = threading.Lock()
+        # Reentrant: the collector may end an abandoned call, which gives up its place, in the midst of these lines.
+        self._lock = threading.RLock()
         in_child(self.forget)
 
     def enter(self, key: str, priority: int, room: int, runtime: Runtime) -> Place | None:
@@ -136,14 +137,14 @@ class PriorityLines:
 
     def forget(self) -> None:
         """Start afresh, as all do in a forked child: those who waited are not here, and one may have held the lock."""
-        self.busy, self._lock = {}, threading.Lock()
+        self.busy, self._lock = {}, threading.RLock()
 
     def __reduce__(self) -> tuple[type[PriorityLines], tuple[()]]:
         return PriorityLines, ()
 
 
 _lines: WeakKeyDictionary[State[Any], PriorityLines] = WeakKeyDictionary()
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def lines_of(state: State[Any]) -> PriorityLines:

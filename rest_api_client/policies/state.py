@@ -77,7 +77,8 @@ class MemoryState(Generic[CommandT]):
         self._now = now
         self._max_keys = max_keys
         self._objects: OrderedDict[str, PureState[CommandT]] = OrderedDict()
-        self._lock = threading.Lock()
+        # Reentrant: the collector may end an abandoned call, which gives back what it holds, in the midst of a command.
+        self._lock = threading.RLock()
         in_child(self.forget)
 
     async def apply(self, key: str, command: CommandT) -> Decision:
@@ -98,7 +99,7 @@ class MemoryState(Generic[CommandT]):
         Each state does so in a forked child: a thread that is not here any more may have held the lock, and what such
         threads were granted will never be given back here.
         """
-        self._objects, self._lock = OrderedDict(), threading.Lock()
+        self._objects, self._lock = OrderedDict(), threading.RLock()
 
     def __getstate__(self) -> Any:
         raise TypeError("state does not travel: pickle the policy without it, and share a store between processes")

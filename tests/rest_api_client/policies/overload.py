@@ -10,8 +10,9 @@ from __future__ import annotations
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -101,7 +102,7 @@ class Overload:
         while self.at_server and self.working < self.capacity(self.now):
             call = self.at_server.popleft()
             self.working += 1
-            self._at(self.now + self.random.uniform(0.5, 1.5) * SERVICE, lambda call=call: self._answer(call))
+            self._at(self.now + self.random.uniform(0.5, 1.5) * SERVICE, partial(self._answer, call))
 
     def _answer(self, call: _Call) -> None:
         self.working -= 1
@@ -118,8 +119,3 @@ class Overload:
         call.ended = True
         self.permits.apply(leave, self.now)
         self._admit()
-
-
-def settled(limits: list[int], last: int = 60) -> Iterator[int]:
-    """The limits of the last so many seconds."""
-    return iter(limits[-last:])
