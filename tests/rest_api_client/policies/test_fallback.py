@@ -453,3 +453,14 @@ def test_the_final_error_is_the_calls_own(world: AnyWorld) -> None:
     with pytest.raises(ServerError):
         answer.raise_for_status()
     assert not isinstance(answer.error(), RefusedError)
+
+
+def test_nothing_is_told_where_nobody_listens(world: AnyWorld) -> None:
+    """The answer is the same."""
+    chain = falling(world, FAIL)
+
+    async def body() -> Any:
+        return (await chain.pipeline(a_request(), Context(Call(world.runtime, chain.random)))).data
+
+    assert world.run(body) == "spare"
+    assert chain.events == []
