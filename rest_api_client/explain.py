@@ -69,17 +69,17 @@ def _line(forecast: Forecast) -> str:
 
 def explained(request: Request, forecasts: list[Forecast]) -> Explanation:
     """What the forecasts of a chain, outermost first, amount to."""
-    wait, limit = 0.0, None
+    wait, left = 0.0, None
     takes = next((forecast.takes for forecast in forecasts if forecast.takes is not None), None)
     fate: Fate = "send"
     by, reason = None, "ok"
     for forecast in forecasts:
-        limit = forecast.facts.get("seconds") if forecast.policy == "Deadline" else limit
+        left = forecast.facts.get("left", left) if forecast.policy == "Deadline" else left
         if forecast.verdict == "refuse" or forecast.verdict == "answer":
             fate, by, reason, wait = forecast.verdict, forecast.policy, forecast.reason, forecast.wait
             break
         wait += forecast.wait
-        if limit is not None and wait >= limit:
+        if left is not None and wait + (takes or 0) >= left:
             fate, by, reason = "refuse", "Deadline", DEADLINE
             break
     return Explanation(

@@ -88,10 +88,10 @@ def test_the_async_client_explains_the_same() -> None:
     async def main() -> dict[str, object]:
         config = APIConfig(base_url="https://api.test", engine=ScriptedTransport(respond(200)))
         async with AsyncAPIClient(config) as client:
-            return (await client.explain("GET", "/a")).as_dict()
+            return str(await client.explain("GET", "/a"))
 
     with APIClient("https://api.test", engine=ScriptedTransport(respond(200))) as client:
-        assert client.explain("GET", "/a").as_dict() == asyncio.run(main())
+        assert str(client.explain("GET", "/a")) == asyncio.run(main())
 
 
 def test_an_impossible_option_is_refused() -> None:
@@ -115,4 +115,13 @@ def test_waits_add_up_and_an_answer_ends_them() -> None:
         [Forecast(policy="A", verdict="answer", reason="cached"), Forecast(policy="B", verdict="refuse")],
     )
     assert (told.fate, told.by) == ("answer", "A")
+    told = explained(
+        a_request(),
+        [Forecast(policy="Deadline", facts={"left": 2.0}), Forecast(policy="AttemptTimes", takes=3.0)],
+    )
+    assert (told.fate, told.by, told.reason) == ("refuse", "Deadline", "deadline")
+    told = explained(
+        a_request(),
+        [Forecast(policy="A", verdict="answer", reason="cached"), Forecast(policy="B", verdict="refuse")],
+    )
     assert "would be answered by A (cached)" in str(told)
