@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import pickle
 import threading
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rest_api_client import APIClient, BasicAuth, BearerAuth
+from rest_api_client import APIClient, AsyncAPIClient, BasicAuth, BearerAuth, Middleware
 from rest_api_client.auth.schemes import Authentication, CallableAuth
 from rest_api_client.clock import SYSTEM
 from rest_api_client.context import Call, CallOptions, Context
@@ -627,3 +628,40 @@ def test_thirty_two_threads_make_one_request() -> None:
         assert len(bound.flights) == 0
     assert answers == [{"index": 0}] * 32
     assert asked == [0]
+
+
+def test_two_event_loops_make_one_request() -> None:
+    """T13: a caller in another thread's loop joins the flight of the first, and is woken there."""
+    joined, asked = threading.Event(), []
+
+    async def hold(request: Any, context: Any, proceed: Any) -> Any:
+        asked.append(request)
+        while not joined.is_set():
+            await context.runtime.sleep(0.001)
+        return await proceed(request, context)
+
+    def listen(event: Any) -> None:
+        if isinstance(event, Coalesced):
+            joined.set()
+
+    options: dict[str, Any] = {
+        "base_url": "https://api.test",
+        "engine": ScriptedTransport(respond(200, json=7)),
+        "policies": [Coalesce(identity=lambda request: "me")],
+        "middleware": [Middleware(hold, scope="attempt")],
+        "events": [listen],
+    }
+    client = AsyncAPIClient(**options)
+    answers: list[Any] = []
+
+    async def call() -> None:
+        answers.append((await client.get("/")).data)
+
+    threads = [threading.Thread(target=lambda: asyncio.run(call())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    asyncio.run(client.aclose())
+    assert answers == [7, 7]
+    assert len(asked) == 1
