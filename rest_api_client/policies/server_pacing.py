@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from rest_api_client.checks import check_above_zero, check_at_least
 from rest_api_client.context import Context
@@ -199,8 +200,8 @@ def _pause(outcome: Outcome, advice: Advice) -> float:
     return pause if pause is not None and pause <= LONGEST else 0.0
 
 
-def _functions(dialects: object) -> tuple[Dialect, ...]:
-    given = tuple(dialects) if isinstance(dialects, list | tuple) else (dialects,)
+def _functions(dialects: Any) -> tuple[Dialect, ...]:
+    given: tuple[Any, ...] = tuple(dialects) if isinstance(dialects, list | tuple) else (dialects,)
     if not all(callable(dialect) for dialect in given):
         raise ConfigurationError(f"{NAME}(dialects={dialects!r}): give a tuple of functions (headers, status, now)")
     return given
