@@ -5,7 +5,8 @@ A server's slowest answers are mostly slow by chance: a queue, a collection, a l
 has a new chance, so the slowest hundredth becomes about as slow as delay plus an ordinary answer, for a few percent
 more load (Dean and Barroso, "The Tail at Scale", CACM 2013).
 
-The delay is a percentile of the route's own latency lately. One sample is taken per call: how long its first copy took.
+The delay is a percentile of the route's own latency lately, taken at the upper end of its error: where answers differ
+by less than that, the lower end would hedge ordinary ones. One sample is taken per call: how long its first copy took.
 Where a hedge was quicker, the first copy is cut off, and what it had taken by then, more than the delay, counts: left
 out, the slow answers would be missing from what is learned, the delay would fall from window to window, and the budget
 would be spent on ordinary answers. A hedge that was cut off tells nothing, and neither does a call that was cancelled
@@ -40,7 +41,7 @@ from rest_api_client.outcome import Kind
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.budget import DEPOSIT, WITHDRAW, BudgetCommand, RetryBudget
 from rest_api_client.policies.keys import key_of
-from rest_api_client.policies.latency import LatencyCommand, Quantile, Sample, latencies
+from rest_api_client.policies.latency import ERROR, LatencyCommand, Quantile, Sample, latencies
 from rest_api_client.policies.state import State
 from rest_api_client.runtime import Runtime
 from rest_api_client.transport import Capability
@@ -167,7 +168,7 @@ class Hedging:
         """Seconds until the first hedge; None where it is not known."""
         assert self.times is not None, "bind() first: a pipeline does"
         learned = (await self.times.apply(route, Quantile(self.percentile, self.min_samples))).value
-        delay = self.delay if learned is None else learned
+        delay = self.delay if learned is None else learned / (1 - ERROR)
         return None if delay is None else max(delay, LEAST_DELAY)
 
     async def pay(self, request: Request) -> bool:

@@ -6,12 +6,13 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from math import inf
 from typing import Any
 
 from rest_api_client.context import Call, Context
 from rest_api_client.engines.scripted import ScriptedTransport, respond
 from rest_api_client.http.urls import URL
-from rest_api_client.models import Request
+from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Pipeline, Policy
 from rest_api_client.policies.attempt_times import AttemptTimes
 from rest_api_client.policies.hedging import Hedging
@@ -57,16 +58,16 @@ def _served(policies: Sequence[Policy]) -> tuple[list[float], float]:
 
 @proof
 def hedging_cuts_the_tail() -> list[Figure]:
-    """One answer in a hundred takes a second: with a hedge at the 97th percentile none does, for a few more requests.
+    """One answer in a hundred takes a second: with hedging hardly any does, for a few more requests.
 
     The most that may be added: 5 % of the calls, and the ten hedges that a new budget holds.
     """
     plain, _ = _served([])
-    hedged, requests = _served([Hedging(percentile=0.97)])
-    later = int(CALLS * 0.995)
+    hedged, requests = _served([Hedging()])
+    later = int(CALLS * 0.998)
     return [
-        Figure("99.5th percentile without hedging", plain[later], "s"),
-        Figure("99.5th percentile with hedging: median, delay and a margin", hedged[later], "s", 0.1 + 0.11 + 0.03),
+        Figure("99.8th percentile without hedging", plain[later], "s"),
+        Figure("99.8th percentile with hedging: median, delay and a margin", hedged[later], "s", 0.1 + 0.11 + 0.03),
         Figure("median with hedging", hedged[CALLS // 2], "s", 0.105),
         Figure("requests per call", requests, "", 1.05 + 10 / CALLS),
     ]
@@ -79,7 +80,7 @@ def the_cost_of_hedging_and_of_attempt_times() -> list[Figure]:
     return [
         Figure("a hedged call, sync", _cost(run_sync, SyncRuntime(), hedging), "us more", 400),
         Figure("a hedged call, async", _cost(asyncio.run, AsyncRuntime(), hedging), "us more", 400),
-        Figure("a pass of attempt times, sync", _cost(run_sync, SyncRuntime(), AttemptTimes()), "us more", 1.2),
+        Figure("a pass of attempt times, sync", _pass(SyncRuntime(), AttemptTimes()), "us of CPU more", 1.2),
     ]
 
 
@@ -99,3 +100,29 @@ def _timed(runtime: Runtime, policies: Sequence[Policy], count: int = 2_000) -> 
         return (time.perf_counter() - began) / count * 1e6
 
     return calls()
+
+
+def _pass(runtime: SyncRuntime, policy: AttemptTimes, count: int = 5_000) -> float:
+    """What one policy costs over nothing at all, in CPU time: the least of many rounds."""
+    answer, bound = Response(200, content=b""), policy.bind(runtime)
+    call = Call(runtime, random.Random(1))
+    call.deadline = runtime.now() + 60
+    context = Context(call)
+
+    async def end(request: Request, context: Context) -> Response:
+        return answer
+
+    async def through(request: Request, context: Context) -> Response:
+        return await bound(request, context, end)
+
+    async def bare(request: Request, context: Context) -> Response:
+        return await end(request, context)
+
+    least = {through: inf, bare: inf}
+    for _ in range(40):
+        for work in least:
+            began = time.process_time()
+            for _ in range(count):
+                run_sync(work(REQUEST, context))
+            least[work] = min(least[work], (time.process_time() - began) / count * 1e6)
+    return least[through] - least[bare]
