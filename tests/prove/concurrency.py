@@ -1,0 +1,114 @@
+"""Proofs of the bulkhead and of adaptive concurrency: what a pass costs, and what a learned limit is worth."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Coroutine
+from statistics import mean
+from typing import Any
+
+from rest_api_client.clock import SYSTEM
+from rest_api_client.context import Call, Context
+from rest_api_client.models import Request, Response
+from rest_api_client.policies.bulkhead import Bulkhead
+from rest_api_client.policies.concurrency import AdaptiveConcurrency, LearningPermits
+from rest_api_client.policies.limiters import AIMD, Gradient2, Vegas
+from rest_api_client.policies.permits import Permits
+from rest_api_client.policies.priority_queue import PriorityLines
+from rest_api_client.runtime import run_sync
+from rest_api_client.runtimes.sync import SyncRuntime
+from tests.prove.figures import Figure, proof
+from tests.rest_api_client.chain import a_request
+from tests.rest_api_client.policies.overload import Overload
+
+_PASSES = 20_000
+
+
+@proof
+def a_pass_through_the_bulkhead_costs_little() -> list[Figure]:
+    """Microseconds of an uncontended pass beyond a bare proceed, sync, the best of fifteen runs."""
+    runtime = SyncRuntime(SYSTEM)
+    request, context = a_request(), Context(Call(runtime, random.Random(1)))
+    response = Response(200)
+
+    async def proceed(request: Request, context: Context) -> Response:
+        return response
+
+    async def bare() -> None:
+        for _ in range(_PASSES):
+            await proceed(request, context)
+
+    async def through(policy: Any) -> None:
+        for _ in range(_PASSES):
+            await policy(request, context, proceed)
+
+    floor = min(_timed(bare()) for _ in range(15))
+    figures = []
+    for policy, bound in ((Bulkhead(key="client"), 3.0), (Bulkhead(), 3.5), (AdaptiveConcurrency(), None)):
+        ready = policy.bind(runtime)  # type: ignore[attr-defined]
+        cost = min(_timed(through(ready)) for _ in range(15)) - floor
+        figures.append(Figure(f"{type(policy).__name__} by {ready.key}", cost / _PASSES * 1e6, "us", bound))
+    return figures
+
+
+def _timed(work: Coroutine[Any, Any, None]) -> float:
+    began = time.perf_counter()
+    run_sync(work)
+    return time.perf_counter() - began
+
+
+@proof
+def a_long_line_is_as_quick_as_a_short_one() -> list[Figure]:
+    """Entering, being granted and leaving with 10,000 in line, over the same with 10: the best of nine."""
+    short, long = (min(_line(length) for _ in range(9)) for length in (10, 10_000))
+    return [Figure("10,000 waiters over 10", long / short, "times", 1.5)]
+
+
+def _line(length: int) -> float:
+    lines, runtime = PriorityLines(), SyncRuntime(SYSTEM)
+    for number in range(length):
+        lines.enter("k", number % 5, length + 2, runtime)
+    began = time.perf_counter()
+    for number in range(2_000):
+        place = lines.enter("k", number % 5, length + 2, runtime)
+        lines.enter("k", number % 5, length + 2, runtime)
+        lines.grant("k", 1)
+        assert place is not None
+        if not lines.leave(place):
+            lines.grant("k", 1)
+    return time.perf_counter() - began
+
+
+@proof
+def a_learned_limit_is_nearly_as_good_as_the_best() -> list[Figure]:
+    """Three times the load of a server with 10, 25 or 60 workers: the goodput lost against the best fixed limit."""
+    figures = []
+    for capacity in (10, 25, 60):
+        best = max(_fixed(limit, capacity) for limit in (capacity // 2, capacity, 2 * capacity))
+        figures.append(Figure(f"{capacity} workers, no limit", _lost(_fixed(10**6, capacity), best), "% lost"))
+        for initial in (5, 100):
+            run = _learned(AdaptiveConcurrency(initial=initial, algorithm=Vegas()), capacity)
+            name = f"{capacity} workers, Vegas from {initial}"
+            figures.append(Figure(name, _lost(run.goodput(after=100), best), "% lost", 10))
+            figures.append(Figure(f"{name}, limit over workers", mean(run.limits[-60:]) / capacity, "times", 2.5))
+        for algorithm in (Gradient2(), AIMD()):
+            run = _learned(AdaptiveConcurrency(initial=5, algorithm=algorithm), capacity)
+            name = f"{capacity} workers, {type(algorithm).__name__} from 5"
+            figures.append(Figure(name, _lost(run.goodput(after=100), best), "% lost"))
+            figures.append(Figure(f"{name}, limit over workers", mean(run.limits[-60:]) / capacity, "times"))
+    return figures
+
+
+def _lost(goodput: float, best: float) -> float:
+    return 100 * max(0.0, 1 - goodput / best)
+
+
+def _fixed(limit: int, capacity: int) -> float:
+    permits = Permits(limit)
+    return Overload(permits, lambda: permits.limit, lambda now: capacity, load=3, seconds=60).run().goodput(after=20)
+
+
+def _learned(policy: AdaptiveConcurrency, capacity: int) -> Overload:
+    permits = LearningPermits(policy)
+    return Overload(permits, lambda: permits.limit, lambda now: capacity, load=3, seconds=200).run()
