@@ -77,6 +77,14 @@ class RateLimited(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RateCut(Event):
+    """The server of `key` asked for fewer requests: from now on at most `rate` a second are sent to it, for a start."""
+
+    key: str
+    rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Queued(Event):
     """The limit of concurrency of `key` made the attempt wait so many seconds, or refused it."""
 

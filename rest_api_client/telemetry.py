@@ -32,6 +32,7 @@ from rest_api_client.events import (
     HedgeDecided,
     HedgeEnded,
     Queued,
+    RateCut,
     RateLimited,
     RetryDecided,
     Sink,
@@ -160,6 +161,11 @@ def _rate_limited(event: Event) -> _Described:
     }
 
 
+def _rate_cut(event: Event) -> _Described:
+    assert isinstance(event, RateCut)
+    return f"{event.key} asks for fewer requests: {event.rate:.3g} a second", {"reason": "rate cut"}
+
+
 def _queued(event: Event) -> _Described:
     assert isinstance(event, Queued)
     how = "refused after" if event.refused else "waited"
@@ -223,6 +229,7 @@ _LOGGED: dict[type[Event], tuple[int, Callable[[Event], _Described]]] = {
     AttemptEnded: (logging.DEBUG, _attempt_ended),
     RetryDecided: (logging.INFO, _retry_decided),
     RateLimited: (logging.INFO, _rate_limited),
+    RateCut: (logging.INFO, _rate_cut),
     Queued: (logging.INFO, _queued),
     ConcurrencyChanged: (logging.DEBUG, _concurrency_changed),
     HedgeDecided: (logging.INFO, _hedge_decided),

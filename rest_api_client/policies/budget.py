@@ -8,7 +8,7 @@ that pays for retries that never happen is empty when it is needed. Three kinds,
                      than `burst` is saved. Under steady load retries add at most `ratio`, plus the floor. Time pays in
                      so that a client with little traffic can retry at all. Finagle's has the same shape (20 %, and a
                      floor of 10 a second, which never limits a small client).
-    RetryQuota       a purse for bad times: retries take out of it, success brings it back. botocore's, with its figures.
+    RetryQuota       a purse for bad times: retries take out of it, success brings it back. botocore's, and its figures.
     RetryThrottle    failures count down, successes a little up; no retry while half is gone. gRPC's (A6), with its
                      figures.
 
@@ -68,12 +68,13 @@ Hears: TypeAlias = Literal["calls", "ends"]
 
 @runtime_checkable
 class Budget(Protocol):
-    """The options of a budget."""
+    """The options of a budget.
 
-    @property
-    def hears(self) -> Hears:
-        """What it is told beside withdrawals: that calls began (`Deposit`), or how attempts ended (`Ended`)."""
-        ...
+    Attributes:
+        hears: what it is told beside withdrawals: that calls began (`Deposit`), or how attempts ended (`Ended`).
+    """
+
+    hears: ClassVar[Hears]
 
     def memory(self, now: Callable[[], float]) -> State[BudgetCommand]:
         """A state of this budget, one purse per key."""

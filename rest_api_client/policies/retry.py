@@ -120,7 +120,7 @@ class RetryConfig:
     max_retry_after: float = 60.0
     budget: Budget | None = field(default_factory=RetryBudget)
     state: State[BudgetCommand] | None = field(default=None, compare=False, repr=False)
-    _hears_ends: bool = field(default=False, init=False, compare=False, repr=False)
+    _listens: bool = field(default=False, init=False, compare=False, repr=False)
     stage = Stage.RETRY
 
     def __post_init__(self, max_retries: int | None) -> None:
@@ -143,7 +143,7 @@ class RetryConfig:
         check_at_least(name, 0, max_retry_after=self.max_retry_after)
         flags = ("retry_unsafe", "retry_nested", "respect_retry_after")
         check_flag(name, **{flag: getattr(self, flag) for flag in flags})
-        object.__setattr__(self, "_hears_ends", self.budget is not None and self.budget.hears == "ends")
+        object.__setattr__(self, "_listens", self.budget is not None and self.budget.hears == "ends")
 
     def bind(self, runtime: Runtime) -> RetryConfig:
         """This policy with a budget of its own, unless it was given one or has none."""
@@ -169,7 +169,7 @@ class RetryConfig:
                 result = error
             try:
                 outcome = context.classify(request, result)
-                if outcome.kind is Kind.OK and not self._hears_ends:
+                if outcome.kind is Kind.OK and not self._listens:
                     return _stand(result, context)
                 course = course or Course(request, context)
                 decided = await self._judge(course, course.tried(result, outcome))
@@ -184,7 +184,7 @@ class RetryConfig:
             await course.wait(decided.delay)
 
     async def _judge(self, course: Course, tried: RetryContext) -> Retry | Stop:
-        if self._hears_ends:
+        if self._listens:
             await self._hear(course, tried)
         veto = self._veto(course, tried)
         if veto is not None:
@@ -202,16 +202,15 @@ class RetryConfig:
     async def _hear(self, course: Course, tried: RetryContext) -> None:
         """Tell the budget how an attempt ended: well, or in a way that may be retried."""
         kind = tried.outcome.kind
-        if self.state is None or kind is Kind.REJECTED or _never_taken_up(tried):
+        wanted = self.state is not None and self.budget is not None and self.budget.hears == "ends"
+        if not wanted or kind is Kind.REJECTED or _never_taken_up(tried):
             return
-        if kind is not Kind.OK:
-            ended = FAILED
-        else:
-            ended = SUCCEEDED if course.paid is None else Ended(True, course.paid)
-        await self.state.apply(course.origin, ended)
+        assert self.state is not None
+        succeeded = SUCCEEDED if course.paid is None else Ended(True, course.paid)
+        await self.state.apply(course.origin, succeeded if kind is Kind.OK else FAILED)
 
     async def _doubt(self, course: Course, tried: RetryContext, delay: float) -> str | None:
-        """What else speaks against a retry after this delay: nothing here, all that was learned in `PredictiveRetry`."""
+        """What was learned and speaks against a retry after this delay: nothing here; see `PredictiveRetry`."""
         return None
 
     # ------------------------------------------------------------------ the vetoes
@@ -308,13 +307,16 @@ async def _discard(result: Response | Exception, context: Context) -> None:
 
 
 def _note(course: Course, step: Retry | Stop, outcome: Outcome) -> None:
-    """Write the decision into the attempt's record, which says "return" already, and tell listeners."""
+    """Write the decision into the attempt's record, which says "return" already, and tell listeners.
+
+    A retry that was refused before it had a record of its own leaves the one before as it is.
+    """
     decision, delay = (RETRY, step.delay) if isinstance(step, Retry) else (step.reason, None)
     if decision == RETURN:
         return
     context = course.context
     records = context.call.attempts
-    if 0 <= context.record < len(records):
+    if 0 <= context.record < len(records) and records[context.record].decision == RETURN:
         records[context.record].decision, records[context.record].delay = decision, delay
     if context.emit is not None:
         told = {"attempt": course.attempt, "decision": decision, "delay": delay, "reason": outcome.reason}

@@ -9,10 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from rest_api_client.context import Call, Context
+from rest_api_client.context import Call, CallOptions, Context
 from rest_api_client.engines.scripted import respond
 from rest_api_client.events import RetryDecided
 from rest_api_client.exceptions import (
@@ -26,9 +24,11 @@ from rest_api_client.exceptions import (
     RemoteProtocolError,
     ServerError,
 )
+from rest_api_client.forecast import Forecast
 from rest_api_client.http.bodies import BytesBody, OneShotBody
 from rest_api_client.models import Request, Response
-from rest_api_client.outcome import Kind, Outcome
+from rest_api_client.outcome import Kind
+from rest_api_client.pipeline import Stage
 from rest_api_client.policies.backoff import (
     ExponentialBackoff,
     LinearBackoff,
@@ -404,63 +404,6 @@ def test_a_refusal_before_anything_was_met_has_no_cause(world: AnyWorld) -> None
 # ---------------------------------------------------------------------- strategies
 
 
-@given(attempt=st.integers(1, 10**9), base=st.floats(1e-9, 1e9), factor=st.floats(1, 1e9), cap=st.floats(1e-9, 1e9))
-def test_a_delay_is_never_above_its_cap(attempt: int, base: float, factor: float, cap: float) -> None:
-    """No attempt number overflows."""
-    delay = ExponentialBackoff(base=base, factor=factor, cap=cap).get_delay(attempt)
-    assert 0 < delay <= cap
-    assert 0 < LinearBackoff(base=base, cap=cap).get_delay(attempt) <= cap
-
-
-def test_delays_double_up_to_the_cap() -> None:
-    """min(cap, base * factor ** (attempt - 1))."""
-    assert [ExponentialBackoff().get_delay(n) for n in range(1, 9)] == [0.5, 1, 2, 4, 8, 16, 20, 20]
-    assert [ExponentialBackoff(base=3, factor=1).get_delay(n) for n in (1, 10**6)] == [3, 3]
-    assert [ExponentialBackoff(base=30).get_delay(n) for n in (1, 2)] == [20, 20]
-
-
-def test_linear_delays_grow_evenly() -> None:
-    """min(cap, base + step * (attempt - 1)); the step is the base unless given."""
-    assert [LinearBackoff(base=2, cap=7).get_delay(n) for n in range(1, 6)] == [2, 4, 6, 7, 7]
-    assert [LinearBackoff(base=2, step=0).get_delay(n) for n in range(1, 4)] == [2, 2, 2]
-
-
-class _Dice(random.Random):
-    """Always rolls the same."""
-
-    def random(self) -> float:
-        return 0.25
-
-
-def _asked(**fields: Any) -> RetryContext:
-    defaults: dict[str, Any] = {
-        "request": a_request(),
-        "response": Response(503),
-        "error": None,
-        "outcome": Outcome(Kind.FAILED, "status 503"),
-        "attempt": 3,
-        "previous_delay": 1.0,
-        "elapsed": 2.0,
-        "history": (),
-        "random": _Dice(),
-    }
-    return RetryContext(**defaults | fields)
-
-
-@pytest.mark.parametrize(
-    ("strategy", "delay"),
-    [
-        (ExponentialBackoff(), 0.5),
-        (ExponentialBackoff(jitter="none"), 2),
-        (LinearBackoff(), 0.375),
-        (LinearBackoff(jitter="none"), 1.5),
-    ],
-)
-def test_full_jitter_is_a_random_part_of_the_delay(strategy: RetryStrategy, delay: float) -> None:
-    """T7: random between 0 and the delay; never without the strategy's base."""
-    assert strategy.decide(_asked()) == Retry(delay)
-
-
 class OnlyTwice(RetryStrategy):
     """The user's own: 503 alone, two attempts, a fixed delay."""
 
@@ -571,24 +514,6 @@ def test_an_impossible_option_is_refused(options: dict[str, Any]) -> None:
         RetryConfig(**options)
 
 
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        (ExponentialBackoff, {"base": 0}),
-        (ExponentialBackoff, {"factor": 0.5}),
-        (ExponentialBackoff, {"cap": float("inf")}),
-        (ExponentialBackoff, {"jitter": "some"}),
-        (LinearBackoff, {"base": -1}),
-        (LinearBackoff, {"step": -1}),
-        (LinearBackoff, {"jitter": None}),
-    ],
-)
-def test_a_back_off_without_a_pause_is_refused(kind: Any, options: dict[str, Any]) -> None:
-    """T7: a base of zero would be a storm."""
-    with pytest.raises(ConfigurationError, match=rf"{kind.__name__}\({next(iter(options))}="):
-        kind(**options)
-
-
 def test_both_ways_to_count_must_agree() -> None:
     """max_attempts = max_retries + 1, and two figures that say otherwise are an error."""
     assert RetryConfig(max_attempts=3, max_retries=2) == RetryConfig(max_retries=2) == RetryConfig()
@@ -632,3 +557,162 @@ def test_server_errors_are_still_the_clients_to_raise(world: AnyWorld) -> None:
     """The policy returns the 503; its error is made by whoever asks for it."""
     chain = chain_of(world, respond(503), max_attempts=1)
     assert isinstance(world.run(chain.send).error(), ServerError)
+
+
+# ---------------------------------------------------------------------- what is raised says when to come back
+
+
+@pytest.mark.parametrize("status", [413, 429, 503])
+def test_what_is_raised_says_when_to_come_back(world: AnyWorld, status: int) -> None:
+    """T5: `retry_after` is on the error of any status, not on that of a 429 alone."""
+    chain = chain_of(world, respond(status, headers={"retry-after": "61"}))
+    error = world.run(chain.send).error()
+    assert error.retry_after == 61
+    assert pickle.loads(pickle.dumps(error)).retry_after == 61
+
+
+def test_an_error_that_holds_an_answer_counts_as_that_answer(world: AnyWorld) -> None:
+    """T5: a hook that raises for a 503 changes neither the wait nor what stands."""
+    answers = [respond(503, headers={"retry-after": "5"}), respond(503, headers={"retry-after": "61"})]
+
+    class Raising:
+        stage = Stage.ATTEMPT_MIDDLEWARE
+
+        async def __call__(self, request: Request, context: Context, proceed: Any) -> Response:
+            response: Response = (await proceed(request, context)).raise_for_status()
+            return response
+
+    chain = chain_of(world, answers, Raising())
+    error = failing(world, chain)
+    assert isinstance(error, ServerError)
+    assert error.retry_after == 61
+    assert 5 <= chain.arrivals[1] <= 5.5
+    assert chain.decisions == ["retry", "retry-after too long"]
+
+
+# ---------------------------------------------------------------------- retries inside retries
+
+
+def nested(world: AnyWorld, *, answers: Any = None, **options: Any) -> tuple[Chain, Chain]:
+    """A chain whose every attempt is a call of another chain, which retries by itself."""
+    inner = chain_of(world, answers or respond(503), budget=None, **options)
+
+    class Within:
+        stage = Stage.ATTEMPT_MIDDLEWARE
+
+        async def __call__(self, request: Request, context: Context, proceed: Any) -> Response:
+            response = await inner.send()
+            await proceed(request, context)
+            return response
+
+    return chain_of(world, respond(200), Within(), budget=None), inner
+
+
+def test_retries_inside_retries_do_not_multiply(world: AnyWorld) -> None:
+    """T10: three attempts of three attempts are five requests, not nine."""
+    outer, inner = nested(world)
+    world.run(outer.send)
+    assert len(inner.arrivals) == 5
+    assert outer.decisions == ["retry", "retry", "attempts exhausted"]
+    assert inner.decisions == ["nested retry"]
+
+
+def test_whoever_insists_gets_nested_retries(world: AnyWorld) -> None:
+    """T10: `retry_nested=True` for an inner client that knows what it does."""
+    outer, inner = nested(world, retry_nested=True)
+    world.run(outer.send)
+    assert len(inner.arrivals) == 9
+
+
+def test_a_task_that_outlives_a_retry_is_free_again(world: AnyWorld) -> None:
+    """T10: what a second attempt started in the background retries by itself once that attempt is over."""
+    background = chain_of(world, [respond(503), respond(200)])
+    tasks = []
+
+    async def later() -> None:
+        await world.runtime.sleep(100)
+        await background.send()
+
+    class Starting:
+        stage = Stage.ATTEMPT_MIDDLEWARE
+
+        async def __call__(self, request: Request, context: Context, proceed: Any) -> Response:
+            tasks.append(world.runtime.spawn(later))
+            response: Response = await proceed(request, context)
+            return response
+
+    outer = chain_of(world, [respond(503), respond(503)], Starting(), max_attempts=2)
+
+    async def body() -> None:
+        await outer.send()
+        tasks.pop(0).cancel()
+        await tasks.pop().join()
+
+    world.run(body)
+    assert background.decisions == ["retry", "return"]
+
+
+# ---------------------------------------------------------------------- what would happen
+
+
+@pytest.mark.parametrize(
+    ("request_", "options", "reason", "words"),
+    [
+        (a_request(), {}, "ok", "at most 2 times"),
+        (a_request(), {"max_retries": 0}, "attempts exhausted", "never"),
+        (post(), {}, "not safe to resend", "POST is not idempotent, and it has no idempotency key"),
+        (post(), {"retry_unsafe": True}, "ok", "at most 2 times"),
+        (post(headers={"idempotency-key": "k"}), {}, "ok", "at most 2 times"),
+        (a_request("PUT", body=OneShotBody(iter([b"x"]))), {}, "not safe to resend", "its body cannot be sent twice"),
+    ],
+)
+def test_a_forecast_says_how_often_and_why_not(
+    world: AnyWorld, request_: Request, options: dict[str, Any], reason: str, words: str
+) -> None:
+    """The reasons are those of the decisions; a retry never keeps a request back."""
+    retry = RetryConfig().bind(world.runtime)
+
+    async def body() -> Forecast:
+        call = Call(world.runtime, random.Random(1), options=CallOptions(**options))
+        return await retry.forecast(request_, Context(call))
+
+    forecast = world.run(body)
+    assert (forecast.policy, forecast.verdict, forecast.reason) == ("RetryConfig", "pass", reason)
+    assert words in forecast.text
+    assert forecast.facts["safe"] == (reason != "not safe to resend")
+
+
+def test_a_forecast_looks_at_the_budget_and_takes_nothing(world: AnyWorld) -> None:
+    """Its share that is left is among the facts; None where there is no budget."""
+    budget = RetryBudget(ratio=0, min_per_second=0, burst=2)
+    retry = RetryConfig(budget=budget, strategy=PLAIN, max_attempts=2).bind(world.runtime)
+    chain = Chain(world.runtime, [retry], respond(503))
+
+    async def body() -> list[tuple[str, float | None]]:
+        told = []
+        for _ in range(3):
+            for _ in range(2):
+                forecast = (await chain.pipeline.forecast(a_request(), Context(Call(world.runtime, chain.random))))[0]
+            told.append((forecast.reason, forecast.facts["budget"]))
+            await chain.send()
+        bare = await RetryConfig(budget=None).forecast(a_request(), Context(Call(world.runtime, chain.random)))
+        return [*told, (bare.reason, bare.facts["budget"])]
+
+    assert world.run(body) == [("ok", 1), ("ok", 0.5), ("budget", 0), ("ok", None)]
+
+
+def test_a_forecast_within_a_retry_says_so(world: AnyWorld) -> None:
+    """T10: the reason is that of the decision."""
+    told = []
+
+    async def proceed(request: Request, context: Context) -> Response:
+        told.append((await RetryConfig(budget=None).forecast(request, context)).reason)
+        return Response(503)
+
+    async def body() -> None:
+        await RetryConfig(strategy=PLAIN, budget=None)(
+            a_request(), Context(Call(world.runtime, random.Random(1))), proceed
+        )
+
+    world.run(body)
+    assert told == ["ok", "nested retry", "nested retry"]
