@@ -22,6 +22,7 @@ from rest_api_client.exceptions import (
     APIError,
     AuthenticationError,
     BadRequestError,
+    BulkheadFull,
     CapabilityError,
     CircuitOpenError,
     ClientError,
@@ -33,6 +34,7 @@ from rest_api_client.exceptions import (
     DeadlineExceeded,
     DecodeError,
     HookError,
+    LoadShed,
     NameResolutionError,
     NotFoundError,
     PermissionDeniedError,
@@ -56,16 +58,22 @@ from rest_api_client.exceptions import (
     WriteError,
     WriteTimeout,
 )
+from rest_api_client.explain import Explanation
+from rest_api_client.forecast import Forecast
+from rest_api_client.guard import Guard
 from rest_api_client.http.body_limits import BodyLimits
 from rest_api_client.http.cookies import CookieJar
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.streaming import ServerSentEvent
+from rest_api_client.idempotency import IdempotencyKey
+from rest_api_client.limiter import AsyncLimiter, Limiter
 from rest_api_client.middleware import Middleware
-from rest_api_client.models import Attempt, Problem, Request, Response
+from rest_api_client.models import Attempt, Note, Problem, Request, Response
 from rest_api_client.options import RequestOptions
 from rest_api_client.outcome import Kind, Outcome
 from rest_api_client.pipeline import Pipeline, Policy, Stage
 from rest_api_client.plugins import register
+from rest_api_client.policies.attempt_times import AttemptTimes
 from rest_api_client.policies.backoff import (
     ExponentialBackoff,
     LinearBackoff,
@@ -75,8 +83,14 @@ from rest_api_client.policies.backoff import (
     Stop,
 )
 from rest_api_client.policies.budget import RetryBudget
+from rest_api_client.policies.bulkhead import Bulkhead
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
-from rest_api_client.policies.deadline import Deadline
+from rest_api_client.policies.coalesce import Coalesce
+from rest_api_client.policies.concurrency import AdaptiveConcurrency
+from rest_api_client.policies.deadline import Deadline, DeadlineHeader
+from rest_api_client.policies.fallback import Fallback
+from rest_api_client.policies.hedging import Hedging
+from rest_api_client.policies.limiters import AIMD, Gradient2, Vegas
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.redirects import Redirects
 from rest_api_client.policies.retry import RetryConfig
@@ -95,20 +109,26 @@ from rest_api_client.decorators import circuit_breaker, deadline, log_request, r
 __version__ = version("rest-api-client-kit")
 
 __all__ = [
+    "AIMD",
     "SYSTEM",
     "APIClient",
     "APIConfig",
     "APIError",
+    "AdaptiveConcurrency",
     "ApiKeyAuth",
     "AsyncAPIClient",
+    "AsyncLimiter",
     "AsyncStreamedResponse",
     "Attempt",
+    "AttemptTimes",
     "Auth",
     "AuthenticationError",
     "BadRequestError",
     "BasicAuth",
     "BearerAuth",
     "BodyLimits",
+    "Bulkhead",
+    "BulkheadFull",
     "Capability",
     "CapabilityError",
     "CircuitBreaker",
@@ -117,6 +137,7 @@ __all__ = [
     "ClientOptions",
     "Clock",
     "ClosedError",
+    "Coalesce",
     "ConfigurationError",
     "ConflictError",
     "ConnectError",
@@ -126,19 +147,30 @@ __all__ = [
     "CookieJar",
     "Deadline",
     "DeadlineExceeded",
+    "DeadlineHeader",
     "DecodeError",
     "DigestAuth",
     "Event",
     "Exchange",
+    "Explanation",
     "ExponentialBackoff",
+    "Fallback",
+    "Forecast",
+    "Gradient2",
+    "Guard",
     "Headers",
+    "Hedging",
     "HookError",
+    "IdempotencyKey",
     "Kind",
+    "Limiter",
     "LinearBackoff",
+    "LoadShed",
     "MetricsCollector",
     "Middleware",
     "NameResolutionError",
     "NotFoundError",
+    "Note",
     "Outcome",
     "PermissionDeniedError",
     "Pipeline",
@@ -180,6 +212,7 @@ __all__ = [
     "Transport",
     "TransportError",
     "ValidationError",
+    "Vegas",
     "VirtualClock",
     "WriteError",
     "WriteTimeout",

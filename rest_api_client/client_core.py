@@ -28,11 +28,13 @@ from rest_api_client.http.urls import Userinfo
 from rest_api_client.middleware import as_middleware
 from rest_api_client.models import Request, Response
 from rest_api_client.options import OPTION_NAMES, RequestOptions
-from rest_api_client.pipeline import Pipeline, Policy
+from rest_api_client.pipeline import Pipeline, Policy, bound
 from rest_api_client.plugins import as_serializer, available, find
 from rest_api_client.policies.cookies import Cookies
 from rest_api_client.policies.deadline import Deadline
+from rest_api_client.policies.hedging import Hedging
 from rest_api_client.policies.reading import Decode, Read
+from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.runtime import Runtime
 from rest_api_client.telemetry import Telemetry
 from rest_api_client.transport import Capability, Transport
@@ -81,6 +83,8 @@ class ClientCore:
         self._keep_cookies(config)
         self._defaults = CallOptions(timeouts=config.timeout, attempt_headers=config.attempt_headers)
         policies = [_living(policy, living) for policy in self._policies()]
+        _share_budget(policies, self.runtime)
+        _check_hedging(policies, self.transport)
         self.pipeline = Pipeline(policies, self.transport, self.runtime)
         self._prepare = overridden(self.client, self.face, "prepare_request")
         self._process = overridden(self.client, self.face, "process_response")
@@ -103,13 +107,19 @@ class ClientCore:
         stages: list[Policy | None] = [
             Telemetry(tuple(config.events)),
             Deadline(seconds=config.deadline),
+            config.fallback,
             config.redirects,
             Cookies(jar=self.settings.cookies),
+            config.coalesce,
             config.retry,
+            config.hedging,
+            config.attempt_times,
             config.circuit_breaker,
             *attempt_hooks(self.client, self.face),
             config.pacing,
             config.rate_limit,
+            config.bulkhead,
+            config.deadline_header,
             Authentication(auth=auth),
             Read(),
             Decode(limits=config.limits),
@@ -258,6 +268,24 @@ def _check_values(options: RequestOptions) -> None:
 
 
 _PER_CALL = frozenset(f.name for f in fields(CallOptions)) & OPTION_NAMES - {"auth"}
+
+
+def _share_budget(policies: list[Policy], runtime: Runtime) -> None:
+    """Have hedges and retries draw on one budget, unless hedging was given one."""
+    retry = next((n for n, policy in enumerate(policies) if isinstance(policy, RetryConfig)), None)
+    hedging = next((n for n, policy in enumerate(policies) if isinstance(policy, Hedging)), None)
+    if retry is None or hedging is None:
+        return
+    ready, hedger = bound(policies[retry], runtime), cast("Hedging", policies[hedging])
+    state = cast("RetryConfig", ready).state
+    if state is not None and hedger.state is None:
+        policies[retry], policies[hedging] = ready, replace(hedger, state=state)
+
+
+def _check_hedging(policies: Sequence[Policy], transport: Transport) -> None:
+    for policy in policies:
+        if isinstance(policy, Hedging):
+            policy.check_engine(transport)
 
 
 def _living(policy: Policy, living: Sequence[Policy]) -> Policy:

@@ -28,8 +28,14 @@ from rest_api_client.idempotency import KeyStyle, check_key_style
 from rest_api_client.middleware import MiddlewareTypes
 from rest_api_client.outcome import Classify, classify_http
 from rest_api_client.pipeline import Policy
+from rest_api_client.policies.attempt_times import AttemptTimes
+from rest_api_client.policies.bulkhead import Bulkhead
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
-from rest_api_client.policies.deadline import Deadline
+from rest_api_client.policies.coalesce import Coalesce
+from rest_api_client.policies.concurrency import AdaptiveConcurrency
+from rest_api_client.policies.deadline import Deadline, DeadlineHeader
+from rest_api_client.policies.fallback import Fallback
+from rest_api_client.policies.hedging import Hedging
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.redirects import Redirects
 from rest_api_client.policies.retry import RetryConfig
@@ -59,6 +65,12 @@ class APIConfig:
         rate_limit: the client's own limit; off.
         pacing: obeys the server's own limits (429, Retry-After, RateLimit fields).
         circuit_breaker: stops calling an origin that fails.
+        bulkhead: how many attempts may be under way at once, fixed or learned; off.
+        hedging: sends a slow request again; off.
+        coalesce: makes one request of identical ones made at the same time; off.
+        fallback: what to answer where the call failed in the end; off.
+        attempt_times: does not start an attempt that cannot finish in the time left.
+        deadline_header: tells the server how much time is left; off.
         redirects: how many redirects are followed.
         limits: how large an answer may be.
         connection: how connections are made.
@@ -88,6 +100,12 @@ class APIConfig:
     rate_limit: RateLimit | None = None
     pacing: ServerPacing | None = field(default_factory=ServerPacing)
     circuit_breaker: CircuitBreaker | None = field(default_factory=CircuitBreaker)
+    bulkhead: Bulkhead | AdaptiveConcurrency | None = None
+    hedging: Hedging | None = None
+    coalesce: Coalesce | None = None
+    fallback: Fallback | None = None
+    attempt_times: AttemptTimes | None = field(default_factory=AttemptTimes)
+    deadline_header: DeadlineHeader | None = None
     redirects: Redirects | None = field(default_factory=Redirects)
     limits: BodyLimits = field(default_factory=BodyLimits)
     connection: ConnectionOptions = field(default_factory=ConnectionOptions)
@@ -173,6 +191,12 @@ class ClientOptions(TypedDict, total=False):
     rate_limit: RateLimit | None
     pacing: ServerPacing | None
     circuit_breaker: CircuitBreaker | None
+    bulkhead: Bulkhead | AdaptiveConcurrency | None
+    hedging: Hedging | None
+    coalesce: Coalesce | None
+    fallback: Fallback | None
+    attempt_times: AttemptTimes | None
+    deadline_header: DeadlineHeader | None
     redirects: Redirects | None
     limits: BodyLimits
     connection: ConnectionOptions
@@ -382,25 +406,31 @@ def as_timeouts(value: object) -> Timeouts:
     return Timeouts.all(cast("float | None", value))
 
 
-_KINDS: Mapping[str, type[Any]] = {
-    "retry": RetryConfig,
-    "rate_limit": RateLimit,
-    "pacing": ServerPacing,
-    "circuit_breaker": CircuitBreaker,
-    "redirects": Redirects,
-    "limits": BodyLimits,
-    "connection": ConnectionOptions,
+_KINDS: Mapping[str, tuple[type[Any], ...]] = {
+    "retry": (RetryConfig,),
+    "rate_limit": (RateLimit,),
+    "pacing": (ServerPacing,),
+    "circuit_breaker": (CircuitBreaker,),
+    "bulkhead": (Bulkhead, AdaptiveConcurrency),
+    "hedging": (Hedging,),
+    "coalesce": (Coalesce,),
+    "fallback": (Fallback,),
+    "attempt_times": (AttemptTimes,),
+    "deadline_header": (DeadlineHeader,),
+    "redirects": (Redirects,),
+    "limits": (BodyLimits,),
+    "connection": (ConnectionOptions,),
 }
 _LISTS = ("allow_origins", "events", "middleware", "policies")
 _REQUIRED = frozenset({"limits", "connection"})
 
 
 def _check_types(config: APIConfig) -> None:
-    for name, kind in _KINDS.items():
+    for name, kinds in _KINDS.items():
         value = getattr(config, name)
-        if (value is None and name in _REQUIRED) or (value is not None and not isinstance(value, kind)):
+        if (value is None and name in _REQUIRED) or (value is not None and not isinstance(value, kinds)):
             off = "" if name in _REQUIRED else ", or None to turn it off"
-            raise ConfigurationError(f"{name}={value!r}: give a {kind.__name__}{off}")
+            raise ConfigurationError(f"{name}={value!r}: give a {' or '.join(k.__name__ for k in kinds)}{off}")
     for name in _LISTS:
         value = getattr(config, name)
         if isinstance(value, str) or not isinstance(value, Sequence):

@@ -63,8 +63,8 @@ class Call:
     """One logical call: identity, start, deadline, and the record of its attempts.
 
     `last` is the newest answer or error that came from beyond this client: what a refusal or a passed deadline is
-    chained from, so that it never hides the 503 behind it. `chain` is the pipeline it runs through. `judged` is the newest
-    answer with its outcome, since several policies ask for the same.
+    chained from, so that it never hides the 503 behind it. `chain` is the pipeline it runs through. `judged` is the
+    newest answer with its outcome, since several policies ask for the same.
     """
 
     __slots__ = (

@@ -60,10 +60,13 @@ class Returned(Response):
 
 
 class _Functions:
-    """What stands where a client has its transport. A function cannot be told to stop."""
+    """What stands where a client has its transport. An async function can be told to stop, a thread cannot."""
 
     name: Final = "function"
-    capabilities: frozenset[Capability] = frozenset()
+
+    def __init__(self, runtime: Runtime) -> None:
+        sync = isinstance(runtime, SyncRuntime)
+        self.capabilities = frozenset[Capability]() if sync else frozenset({Capability.ABORT})
 
     async def send(self, request: Request, exchange: Exchange) -> Response:
         """Call the function.
@@ -104,7 +107,7 @@ class FunctionRunner:
         random: Random,
         emit: Sink | None = None,
     ) -> None:
-        functions = _Functions()
+        functions = _Functions(runtime)
 
         async def end(request: Request, context: Context) -> Response:
             assert context.exchange is not None

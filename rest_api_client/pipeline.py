@@ -5,8 +5,7 @@
 
 What happens once per call stands above; what happens for each request on the wire, whoever caused it (a retry, a hedge,
 an authentication round trip), stands below, so that nothing escapes the limiter and the breaker. `Stage` is that order.
-Fallback, cache, coalesce, hedge, bulkhead and the attempt's telemetry are places for a user's own policies
-(`policies=`); nothing shipped stands there.
+At the cache's place nothing shipped stands yet; a user's own policies may stand anywhere (`policies=`).
 
 A policy is any `async def (request, context, proceed) -> Response`. One with state has `bind`, which gives the same
 policy with a fresh state; a pipeline binds each policy once, when it is made. What is off is not in the chain.
@@ -153,7 +152,7 @@ class Pipeline:
         return [*lines, StageDescription(None, self.transport.name, {})]
 
 
-_REPEATABLE = frozenset({Stage.CALL_MIDDLEWARE, Stage.ATTEMPT_MIDDLEWARE, Stage.RATE_LIMIT})
+_REPEATABLE = frozenset({Stage.CALL_MIDDLEWARE, Stage.ATTEMPT_TELEMETRY, Stage.ATTEMPT_MIDDLEWARE, Stage.RATE_LIMIT})
 
 
 def bound(policy: Policy, runtime: Runtime) -> Policy:

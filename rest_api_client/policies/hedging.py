@@ -44,7 +44,7 @@ from rest_api_client.policies.keys import key_of
 from rest_api_client.policies.latency import ERROR, LatencyCommand, Quantile, Sample, latencies
 from rest_api_client.policies.state import State
 from rest_api_client.runtime import Runtime
-from rest_api_client.transport import Capability
+from rest_api_client.transport import Capability, Transport
 from rest_api_client.typing import Proceed
 
 HEDGE: Final = "hedge"
@@ -120,7 +120,8 @@ class Hedging:
         Raises:
             CapabilityError: the engine cannot abort a copy that lost; nothing was sent.
         """
-        self._check_engine(request, context)
+        if context.call.chain is not None:
+            self.check_engine(context.call.chain.transport)
         if not self._safe(request):
             return await proceed(request, context)
         if self._own is not None:
@@ -154,14 +155,17 @@ class Hedging:
     def _safe(self, request: Request) -> bool:
         return request.method in self.methods and request.body.replayable
 
-    def _check_engine(self, request: Request, context: Context) -> None:
-        chain = context.call.chain
-        if self.hedge_unabortable or chain is None or Capability.ABORT in chain.transport.capabilities:
+    def check_engine(self, transport: Transport) -> None:
+        """Refuse an engine that cannot abort a copy that lost; a client asks when it is made.
+
+        Raises:
+            CapabilityError: it cannot.
+        """
+        if self.hedge_unabortable or Capability.ABORT in transport.capabilities:
             return
         raise CapabilityError(
-            f"hedging needs an engine that can abort a copy that lost, and {chain.transport.name!r} cannot: "
-            "choose engine='httpx', or Hedging(hedge_unabortable=True) and let losers run to their end",
-            request=request,
+            f"hedging needs an engine that can abort a copy that lost, and {transport.name!r} cannot: "
+            "choose engine='httpx', or Hedging(hedge_unabortable=True) and let losers run to their end"
         )
 
     async def _delay(self, route: str) -> float | None:
@@ -317,8 +321,7 @@ class _Copies:
     def _note(self, copy: _Copy, reason: str, wait: float = 0.0) -> None:
         call, place = self._context.call, copy.context.record
         with call.lock:
-            record = call.attempts[place]
-            call.attempts[place] = replace(record, notes=(*record.notes, Note("Hedging", reason, wait)))
+            call.attempts[place].notes += (Note("Hedging", reason, wait),)
 
 
 def _ends(copy: _Copy | None) -> bool:
