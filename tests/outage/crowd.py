@@ -1,4 +1,4 @@
-"""The crowd: every client starts a call each second, whether its earlier calls have ended or not."""
+"""The crowd: every client starts a call each second or so, whether its earlier calls have ended or not."""
 
 from __future__ import annotations
 
@@ -62,8 +62,9 @@ def rehearse(scenario: Scenario, library: Library, seed: int) -> Log:
 def starts(scenario: Scenario, seed: int) -> list[tuple[float, int]]:
     """When which client starts a call."""
     chance = Random(seed + 1)
-    seconds = range(int(scenario.calls_until))
-    return sorted((second + chance.random(), client) for second in seconds for client in range(scenario.clients))
+    turns = range(int(scenario.calls_until / scenario.every))
+    clients = range(scenario.clients)
+    return sorted(((turn + chance.random()) * scenario.every, client) for turn in turns for client in clients)
 
 
 async def _run(scenario: Scenario, library: Library, wire: Wire, log: Log) -> None:

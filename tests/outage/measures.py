@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
+from itertools import accumulate
 
 from tests.outage.crowd import Done, Log
 
 ENOUGH = 0.99
 """The share of calls that must succeed for a crowd to count as well again ..."""
 STEADY = 5.0
-"""... for so many seconds."""
+"""... in any so many seconds."""
 STEP = 0.1
+"""Seconds from one such span to the next that is looked at."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,10 @@ class Figures:
         repeats: the same, counting only requests beyond the first of each call.
         wasted: requests while watched that brought nothing to anybody: refused, failed, limited, or given up.
         lost: the share of all logical calls that did not end well.
-        recovery: seconds after the outage until 99 % of the calls that end succeed for 5 s; None: not in this run.
+        recovery: seconds after the outage from which on, in any 5 s, 99 % of the calls that end succeed; None: not in
+            this run.
         early: of the calls started within 10 s after the outage, the share that succeeded.
-        p50: seconds a logical call took, the one in the middle, of those that succeeded.
+        p50: seconds until a logical call ended, well or not: half of them took no longer.
         p99: the same for 99 in 100.
         p999: the same for 999 in 1000.
         fairness: Jain's index of successful calls per client: 1 where all had the same, 1/n where one had all.
@@ -52,13 +56,14 @@ def measure(log: Log) -> Figures:
     arrivals = [arrival for arrival in log.arrivals if start <= arrival.at < end]
     calls = sum(start <= done.started < end for done in log.calls)
     outage = log.scenario.plan.outage is not None
-    took = sorted(done.ended - done.started for done in log.calls if done.ok)
+    took = sorted(done.ended - done.started for done in log.calls)
+    lost = sum(not done.ok for done in log.calls)
     return Figures(
         calls=calls,
         load=len(arrivals) / calls,
         repeats=(len(arrivals) - len({arrival.call for arrival in arrivals})) / calls,
         wasted=sum(not arrival.useful for arrival in arrivals),
-        lost=1 - len(took) / len(log.calls),
+        lost=lost / len(log.calls),
         recovery=recovery(log.calls, end, log.scenario.calls_until) if outage else None,
         early=_share([done for done in log.calls if end <= done.started < end + 10]) if outage else None,
         p50=_quantile(took, 0.5),
@@ -69,20 +74,18 @@ def measure(log: Log) -> Figures:
 
 
 def recovery(calls: list[Done], end: float, until: float) -> float | None:
-    """Seconds after `end` from which, for 5 s, at least 99 % of the calls that ended had succeeded."""
+    """Seconds after `end` from which on, in any 5 s up to `until`, at least 99 % of the calls that ended succeeded."""
     by_end = sorted(calls, key=lambda done: done.ended)
-    good = bad = first = last = 0
-    for step in range(math.floor((until - STEADY - end) / STEP + 1e-9) + 1):
+    ended = [done.ended for done in by_end]
+    good = [0, *accumulate(done.ok for done in by_end)]
+    steps = math.floor((until - STEADY - end) / STEP + 1e-9) + 1
+    well = 0
+    for step in range(steps):
         moment = end + step * STEP
-        while last < len(by_end) and by_end[last].ended < moment + STEADY:
-            good, bad = good + by_end[last].ok, bad + (not by_end[last].ok)
-            last += 1
-        while first < last and by_end[first].ended < moment:
-            good, bad = good - by_end[first].ok, bad - (not by_end[first].ok)
-            first += 1
-        if good and good >= ENOUGH * (good + bad):
-            return step * STEP
-    return None
+        first, last = bisect_left(ended, moment), bisect_left(ended, moment + STEADY)
+        if first == last or good[last] - good[first] < ENOUGH * (last - first):
+            well = step + 1
+    return None if well == steps else well * STEP
 
 
 def jain(shares: list[int]) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from tests.outage.server import Plan
 
-CLIENTS = 200
+CLIENTS = 100
 OUTAGE = (30.0, 90.0)
 
 
@@ -20,7 +20,8 @@ class Scenario:
         text: what happens, in plain words.
         plan: the server.
         clients: how many clients there are, each with objects of its own.
-        calls_until: seconds; until then each client starts one call in every second, at a random moment of it.
+        every: seconds; in each such time each client starts one call, at a random moment of it.
+        calls_until: seconds; until then calls are started.
         watched: from when to when requests are counted.
     """
 
@@ -29,6 +30,7 @@ class Scenario:
     text: str
     plan: Plan
     clients: int = CLIENTS
+    every: float = 1.0
     calls_until: float
     watched: tuple[float, float]
 
@@ -48,29 +50,21 @@ SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario(
-            name="refused",
+            name="gone",
             title="The server is gone for a minute",
-            text="From second 30 to second 90 every connection is refused. Then the server is back, as strong as before.",
+            text="From second 30 to second 60 every connection is refused; from second 60 to second 90 a load balancer "
+            "answers 503, at once and without a Retry-After. Then the server is back, as strong as before.",
             plan=Plan(outage=OUTAGE),
-            calls_until=130,
-            watched=OUTAGE,
-        ),
-        Scenario(
-            name="503",
-            title="The server answers 503 for a minute",
-            text="From second 30 to second 90 a load balancer answers every request with 503, at once and without a "
-            "Retry-After.",
-            plan=Plan(outage=OUTAGE, trouble="503"),
             calls_until=130,
             watched=OUTAGE,
         ),
         Scenario(
             name="brownout",
             title="The server works at half speed for a minute",
-            text="From second 30 to second 90 all work takes twice as long: the server manages 160 requests a second, "
-            "and is asked for 200. The queue grows (2000 may wait, one more is answered 503), answers come too late, "
+            text="From second 30 to second 90 all work takes twice as long: the server manages 80 requests a second, "
+            "and is asked for 100. The queue grows (1000 may wait, one more is answered 503), answers come too late, "
             "clients give up and ask again, and the server works on what nobody waits for. After second 90 it manages "
-            "320 a second again. Whether it recovers is up to the clients.",
+            "160 a second again. Whether it recovers is up to the clients.",
             plan=Plan(outage=OUTAGE, trouble="slow"),
             calls_until=180,
             watched=OUTAGE,
@@ -78,9 +72,9 @@ SCENARIOS = {
         Scenario(
             name="quota",
             title="A quota below the demand",
-            text="A limiter lets 1600 requests pass in each window of 10 seconds, for all clients together; they want "
-            "2000. What is over is answered 429, with a Retry-After of the whole seconds until the next window.",
-            plan=Plan(quota=1600),
+            text="A limiter lets 800 requests pass in each window of 10 seconds, for all clients together; they want "
+            "1000. What is over is answered 429, with a Retry-After of the whole seconds until the next window.",
+            plan=Plan(quota=800),
             calls_until=100,
             watched=(0.0, 100.0),
         ),

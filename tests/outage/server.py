@@ -16,6 +16,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
 TRIP = 0.002
 """Seconds there and back; what a refused connection or a rejected request takes."""
@@ -30,8 +31,8 @@ class Plan:
         service: seconds one request takes on average; each takes between half and one and a half of that.
         queue: requests that may wait; one more is answered 503 at once.
         outage: from when to when it is in trouble, or None.
-        trouble: what the trouble is: "refuse" connections, answer "503" at once, or "slow": all work takes twice as
-            long.
+        trouble: what the trouble is. "gone": in the first half of it connections are refused, in the second half a load
+            balancer answers 503 at once, without a Retry-After. "slow": all work takes twice as long.
         slow_share: the share of requests that take `slow_factor` times as long.
         slow_factor: how much longer those take.
         quota: requests that all clients together may make in each `window`; more are answered 429, with a Retry-After
@@ -39,11 +40,11 @@ class Plan:
         window: seconds.
     """
 
-    workers: int = 16
+    workers: int = 8
     service: float = 0.05
-    queue: int = 2000
+    queue: int = 1000
     outage: tuple[float, float] | None = None
-    trouble: str = "refuse"
+    trouble: Literal["gone", "slow"] = "gone"
     slow_share: float = 0.0
     slow_factor: float = 1.0
     quota: int | None = None
@@ -89,9 +90,8 @@ class Server:
         return arrival, answer
 
     def _answer(self, now: float) -> Answer:
-        troubled = self._troubled(now)
-        if troubled and self.plan.trouble != "slow":
-            return Answer(None if self.plan.trouble == "refuse" else 503, TRIP)
+        if self._troubled(now) and self.plan.trouble == "gone":
+            return Answer(None if self._troubled(now + self._trouble_lasts / 2) else 503, TRIP)
         wait = self._over_quota(now)
         if wait is not None:
             return Answer(429, TRIP, wait)
@@ -103,6 +103,11 @@ class Server:
 
     def _troubled(self, moment: float) -> bool:
         return self.plan.outage is not None and self.plan.outage[0] <= moment < self.plan.outage[1]
+
+    @property
+    def _trouble_lasts(self) -> float:
+        start, end = self.plan.outage or (0.0, 0.0)
+        return end - start
 
     def _over_quota(self, now: float) -> int | None:
         """The whole seconds until there is room again, or None where there is room now, which this takes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -45,7 +44,7 @@ class WireSession:
 
 def retry_client(session: aiohttp.ClientSession) -> RetryClient:
     options = ExponentialRetry(
-        attempts=3, statuses={429, 500, 502, 503, 504}, exceptions={aiohttp.ClientError, asyncio.TimeoutError}
+        attempts=3, statuses={429, 500, 502, 503, 504}, exceptions={aiohttp.ClientError, TimeoutError}
     )
     return RetryClient(client_session=session, retry_options=options)
 
@@ -60,7 +59,7 @@ async def aiohttp_retry(wire: Wire) -> AsyncIterator[Call]:
         try:
             async with clients[number].get(URL) as response:
                 return response.status == 200
-        except (aiohttp.ClientError, asyncio.TimeoutError):
+        except (aiohttp.ClientError, TimeoutError):
             return False
 
     yield call

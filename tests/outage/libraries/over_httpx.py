@@ -42,9 +42,7 @@ def _per_client(
 
     @asynccontextmanager
     async def library(wire: Wire) -> AsyncIterator[Call]:
-        clients = [
-            httpx.AsyncClient(transport=wrap(WireTransport(wire)), timeout=TIMEOUT) for _ in range(wire.clients)
-        ]
+        clients = [httpx.AsyncClient(transport=wrap(WireTransport(wire)), timeout=TIMEOUT) for _ in range(wire.clients)]
 
         async def call(number: int) -> bool:
             try:
