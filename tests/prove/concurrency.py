@@ -46,7 +46,7 @@ def a_pass_through_the_bulkhead_costs_little() -> list[Figure]:
     floor = min(_timed(bare()) for _ in range(15))
     figures = []
     for policy, bound in ((Bulkhead(key="client"), 3.0), (Bulkhead(), 3.5), (AdaptiveConcurrency(), None)):
-        ready = policy.bind(runtime)  # type: ignore[attr-defined]
+        ready = policy.bind(runtime)
         cost = min(_timed(through(ready)) for _ in range(15)) - floor
         figures.append(Figure(f"{type(policy).__name__} by {ready.key}", cost / _PASSES * 1e6, "us", bound))
     return figures

@@ -14,6 +14,7 @@ from rest_api_client.engines.scripted import respond
 from rest_api_client.events import Queued
 from rest_api_client.exceptions import BulkheadFull, ConfigurationError, LoadShed
 from rest_api_client.models import Response
+from rest_api_client.pipeline import Policy
 from rest_api_client.policies.bulkhead import Bulkhead
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.permits import ENTER, Enter, Leave, Permits
@@ -81,7 +82,9 @@ def test_without_a_queue_the_surplus_is_refused_at_once(world: AnyWorld) -> None
 
 def test_a_wait_ends_after_max_wait_or_half_of_what_the_deadline_leaves(world: AnyWorld) -> None:
     """The other half of the deadline is for the answer."""
-    for policies in ([Bulkhead(limit=1, max_wait=3)], [Deadline(seconds=6), Bulkhead(limit=1, max_wait=None)]):
+    bounded: list[Policy] = [Bulkhead(limit=1, max_wait=3)]
+    halved: list[Policy] = [Deadline(seconds=6), Bulkhead(limit=1, max_wait=None)]
+    for policies in (bounded, halved):
         chain = Chain(world.runtime, policies, respond(200, delay=5.5))
         began = world.clock.monotonic()
         results = _all_at_once(world, chain, [2, 2])
@@ -268,10 +271,19 @@ def test_an_abandoned_call_gives_its_permit_back_when_it_is_collected(world: Any
     assert world.run(chain.send).status_code == 200
 
 
+def test_a_forked_child_starts_with_an_empty_line(real_world: AnyWorld) -> None:
+    """T14: those who waited are not in the child; one that leaves later leaves nothing."""
+    lines = PriorityLines()
+    place = lines.enter("k", 2, 9, real_world.runtime) if real_world.name == "sync" else None
+    lines.forget()
+    assert not lines.busy
+    assert place is None or not lines.leave(place)
+
+
 def test_options_are_values_and_travel() -> None:
     """An unbound bulkhead compares, pickles, and refuses what makes no sense."""
     assert pickle.loads(pickle.dumps(Bulkhead(limit=3))) == Bulkhead(limit=3)
     assert isinstance(pickle.loads(pickle.dumps(PriorityLines())), PriorityLines)
     for options in ({"limit": 0}, {"queue": -1}, {"max_wait": -1}, {"key": "colour"}):
         with pytest.raises(ConfigurationError, match="Bulkhead"):
-            Bulkhead(**options)  # type: ignore[arg-type]
+            Bulkhead(**options)

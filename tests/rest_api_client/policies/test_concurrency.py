@@ -15,7 +15,7 @@ from rest_api_client.policies.bulkhead import Bulkhead
 from rest_api_client.policies.concurrency import AdaptiveConcurrency, LearningPermits
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.limiters import AIMD, Correlation, Gradient2, Vegas, Window
-from rest_api_client.policies.permits import Leave, PermitCommand, Permits
+from rest_api_client.policies.permits import ENTER, Leave, PermitCommand, Permits
 from rest_api_client.policies.state import Decision, MemoryState
 from rest_api_client.runtime import TaskCancelled
 from rest_api_client.script import Refuse, Reset, Script
@@ -272,3 +272,13 @@ def test_it_keeps_a_state_it_was_given(world: AnyWorld) -> None:
     """`bind` gives a policy without a state one of its own, and leaves another as it is."""
     bound = AdaptiveConcurrency().bind(world.runtime)
     assert bound.bind(world.runtime) is bound
+
+
+def test_a_window_of_drops_alone_lowers_the_limit_and_a_stale_permit_frees_nothing() -> None:
+    """A server that answers nobody is asked less; a permit that is not out cannot come back."""
+    permits = LearningPermits(AdaptiveConcurrency(min_samples=4))
+    for now in (0.0, 0.5, 1.0, 1.5):
+        token = permits.apply(ENTER, now).token
+        change = permits.apply(Leave(token, dropped=True), now).change
+        assert permits.apply(Leave(token, dropped=True), now).change is None
+    assert change == ("20", "19")
