@@ -701,3 +701,13 @@ def test_attempts_count_as_the_calls_they_are(world: AnyWorld) -> None:
         return [await outcome(chain, request) for _ in range(3)]
 
     assert world.run(body) == [503, 503, "CircuitOpenError"]
+
+
+@pytest.mark.parametrize("window_calls", [None, 4])
+@pytest.mark.parametrize(("moment", "state"), [(9.99, "open"), (10.0, "closed")])
+def test_an_outcome_counts_for_the_window_and_no_longer(window_calls: int | None, moment: float, state: str) -> None:
+    """Two failures 10 s apart never meet in a window of 10 s, those a little closer do."""
+    breaker = Breaker(CircuitBreaker(window=10, window_calls=window_calls, min_calls=2))
+    breaker.apply(Report(breaker.epoch, True), 0.0)
+    breaker.apply(Report(breaker.epoch, True), moment)
+    assert breaker.state == state
