@@ -32,7 +32,7 @@ STYLE = """
   .head { font-weight: 600 }
   .back { fill: var(--back) }
   .trouble { fill: var(--trouble) }
-  .good { fill: var(--good); opacity: 0.75 }
+  .good { fill: var(--good) }
   .arrived { fill: none; stroke: var(--line); stroke-width: 1.4 }
   .rule { stroke: var(--rule) }
   .demand { stroke: var(--soft); stroke-dasharray: 2 3 }
@@ -99,7 +99,7 @@ def _panel(left: int, top: int, scenario: Scenario, result: Result) -> Iterable[
     yield f'<line class="demand" x1="{left}" x2="{left + PANEL}" y1="{level}" y2="{level}"/>'
     yield f'<path class="arrived" d="M{left} {floor} {_steps(left, floor, across, full, result.arrived)}"/>'
     peak = max(result.arrived)
-    if peak > full:
+    if peak > 1.05 * full:
         at = left + (result.arrived.index(peak) + 0.5) * across
         yield _text(min(at + 4, left + PANEL - 50), top - 3, f"up to {peak:,}", "soft")
 
