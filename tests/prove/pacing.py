@@ -7,6 +7,7 @@ import time
 
 from rest_api_client.context import Call, Context
 from rest_api_client.http.headers import Headers
+from rest_api_client.http.rate_limit_fields import read_fields
 from rest_api_client.http.urls import URL
 from rest_api_client.models import Request, Response
 from rest_api_client.policies.server_pacing import ServerPacing
@@ -68,3 +69,33 @@ def _each(send: Proceed, request: Request, context: Context, calls: int) -> floa
     started = time.perf_counter()
     run_sync(body())
     return (time.perf_counter() - started) / calls
+
+
+_HOSTILE: list[tuple[str, bytes]] = [
+    ("ratelimit-policy", b'"a";q=1,'),
+    ("ratelimit-policy", b"a;"),
+    ("ratelimit", b"limit=1,"),
+    ("ratelimit-limit", b"1;w=1,"),
+    ("x-ratelimit-reset", b"1m"),
+    ("x-ratelimit-remaining", b"9"),
+    ("anthropic-ratelimit-tokens-reset", b"2025-"),
+    ("x-shopify-shop-api-call-limit", b"1/"),
+    ("retry-after-ms", b"9"),
+]
+
+
+@proof
+def hostile_rate_limit_fields_cost_little() -> list[Figure]:
+    """A megabyte in any of these fields is looked at no further than its beginning."""
+    return [
+        Figure(f"{name}: {unit.decode()} ...", _hostile(name, unit * (1_000_000 // len(unit))) * 1e3, "ms", 20.0)
+        for name, unit in _HOSTILE
+    ]
+
+
+def _hostile(name: str, value: bytes) -> float:
+    remaining = [(b"x-ratelimit-remaining", b"0"), (b"anthropic-ratelimit-tokens-remaining", b"0")]
+    headers = Headers.received([*remaining, (name.encode(), value)])
+    started = time.perf_counter()
+    read_fields(headers, 429, 1.7e9)
+    return time.perf_counter() - started

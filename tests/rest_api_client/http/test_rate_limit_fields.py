@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -196,3 +199,18 @@ def test_any_bytes_are_read_without_an_error(raw: list[tuple[bytes, bytes]], sta
     for reading in advice.readings:
         assert reading.reset is None or 0 <= reading.reset <= LONGEST
         assert reading.remaining is None or reading.remaining >= 0
+
+
+def test_the_library_for_structured_fields_is_loaded_when_one_is_met() -> None:
+    """A program whose servers send none does not pay for it."""
+    code = (
+        "import sys, rest_api_client as r\n"
+        "from rest_api_client.http.headers import Headers\n"
+        "from rest_api_client.http.rate_limit_fields import read_fields\n"
+        "read_fields(Headers({'x-ratelimit-remaining': '1'}), 200, 0.0)\n"
+        "assert 'http_sf' not in sys.modules\n"
+        "read_fields(Headers({'ratelimit': 'a;r=1'}), 200, 0.0)\n"
+        "assert 'http_sf' in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
