@@ -75,7 +75,7 @@ class RetryOdds:
         if isinstance(command, Odds) or chance is None or chance >= command.least:
             return Decision("allow", value=chance)
         self._probes += command.probe
-        if self._probes < 1:
+        if self._probes < 1 - 1e-9:  # ten tenths are a little less than 1
             return Decision("refuse", reason=UNLIKELY, value=chance)
         self._probes -= 1
         return Decision("allow", reason=PROBE, value=chance)

@@ -1,8 +1,8 @@
 """Predictive retry: a retry that will lose is not made, and not waited for.
 
 A retry costs its caller the back-off and the attempt, and the server one more request in bad times. Much of what
-decides over it is known beforehand. After the vetoes of `RetryConfig`, and before the budget pays, this is asked, each for the
-moment when the wait will be over:
+decides over it is known beforehand. After the vetoes of `RetryConfig`, before the budget pays, this is asked, each for
+the moment when the wait will be over:
 
     would not finish      an attempt of this route takes longer, in the median of those that were answered lately, than
                           the deadline will leave
