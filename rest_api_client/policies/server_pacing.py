@@ -91,7 +91,8 @@ class ServerPacing:
         Raises:
             RateLimitExceeded: that would be too late; `retry_after` says when.
         """
-        state, key = self.state, self._key(request)
+        state = self.state
+        key = self._key(request) if self.scopes else key_of(self.key, request)
         assert state is not None, "bind() first: a pipeline does"
         short = state if isinstance(state, PaceState) else None
         token = short.take(key) if short is not None and key not in self.lines else 0
@@ -99,7 +100,8 @@ class ServerPacing:
             token = await take_token(self.lines, state, key, request, context, self.max_wait, NAME)
         try:
             response = await proceed(request, context)
-            lesson = self._lesson(token, request, response, context)
+            plain = context.call.classify is classify_http and not self.dialects and silent(response.headers)
+            lesson = None if plain else self._lesson(token, request, response, context)
         except BaseException as error:
             await end_token(self.lines, state, key, token, context, error)
             raise
@@ -129,16 +131,12 @@ class ServerPacing:
 
     def _key(self, request: Request) -> str:
         key = key_of(self.key, request)
-        if self.scopes and (known := self.scopes.get(key)) is not None:
-            scope = known.get(_segment(request))
-            return key if scope is None else f"{key} {scope}"
-        return key
+        known = self.scopes.get(key)
+        scope = None if known is None else known.get(_segment(request))
+        return key if scope is None else f"{key} {scope}"
 
     def _lesson(self, token: int, request: Request, response: Response, context: Context) -> tuple[Lesson, str] | None:
         """What this answer teaches, and about which of the server's quotas; None for the usual one."""
-        ours = context.call.classify is classify_http
-        if ours and not self.dialects and silent(response.headers):
-            return None
         advice = self._advice(response)
         outcome = context.classify(request, response)
         pause = _pause(outcome, advice) * (1 + SPREAD * context.random.random())
