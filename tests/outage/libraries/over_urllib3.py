@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import urllib3
 import urllib3.util.retry
-from greenlet import getcurrent, greenlet
+from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]  # it ships none
 from urllib3 import HTTPConnectionPool, HTTPResponse, Retry
 from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 
@@ -52,7 +52,9 @@ class WirePool(HTTPConnectionPool):
 
     wire: Wire
 
-    def _make_request(self, conn: Any, method: str, url: str, **options: Any) -> HTTPResponse:
+    def _make_request(  # type: ignore[override]  # all but four arguments in `options`
+        self, conn: Any, method: str, url: str, **options: Any
+    ) -> HTTPResponse:
         """One attempt."""
         timeout = options["timeout"].read_timeout
         try:
