@@ -66,7 +66,7 @@ from rest_api_client.http.cookies import CookieJar
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.streaming import ServerSentEvent
 from rest_api_client.idempotency import IdempotencyKey
-from rest_api_client.limiter import AsyncLimiter, Limiter
+from rest_api_client.limiter import AsyncLimiter, Limiter, Permit
 from rest_api_client.middleware import Middleware
 from rest_api_client.models import Attempt, Note, Problem, Request, Response
 from rest_api_client.options import RequestOptions
@@ -88,6 +88,7 @@ from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.coalesce import Coalesce
 from rest_api_client.policies.concurrency import AdaptiveConcurrency
 from rest_api_client.policies.deadline import Deadline, DeadlineHeader
+from rest_api_client.policies.dimensions import Bucket, Window
 from rest_api_client.policies.fallback import Fallback
 from rest_api_client.policies.hedging import Hedging
 from rest_api_client.policies.limiters import AIMD, Gradient2, Vegas
@@ -104,7 +105,18 @@ from rest_api_client.virtual.clock import VirtualClock
 
 # Behind the others: the published modules `retry` and `rate_limiter` must not hide the decorators of such names.
 from rest_api_client import retry as _retry  # noqa: F401  # isort: skip
-from rest_api_client.decorators import circuit_breaker, deadline, log_request, rate_limit, retry  # isort: skip
+from rest_api_client.decorators import (  # isort: skip
+    adaptive_concurrency,
+    bulkhead,
+    circuit_breaker,
+    coalesce,
+    deadline,
+    fallback,
+    hedge,
+    log_request,
+    rate_limit,
+    retry,
+)
 
 __version__ = version("rest-api-client-kit")
 
@@ -127,6 +139,7 @@ __all__ = [
     "BasicAuth",
     "BearerAuth",
     "BodyLimits",
+    "Bucket",
     "Bulkhead",
     "BulkheadFull",
     "Capability",
@@ -173,6 +186,7 @@ __all__ = [
     "Note",
     "Outcome",
     "PermissionDeniedError",
+    "Permit",
     "Pipeline",
     "Policy",
     "PoolTimeout",
@@ -214,11 +228,17 @@ __all__ = [
     "ValidationError",
     "Vegas",
     "VirtualClock",
+    "Window",
     "WriteError",
     "WriteTimeout",
     "__version__",
+    "adaptive_concurrency",
+    "bulkhead",
     "circuit_breaker",
+    "coalesce",
     "deadline",
+    "fallback",
+    "hedge",
     "log_request",
     "rate_limit",
     "register",

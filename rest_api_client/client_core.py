@@ -82,8 +82,9 @@ class ClientCore:
         )
         self._keep_cookies(config)
         self._defaults = CallOptions(timeouts=config.timeout, attempt_headers=config.attempt_headers)
-        policies = [_living(policy, living) for policy in self._policies()]
-        _share_budget(policies, self.runtime)
+        given = self._policies()
+        policies = [_living(policy, living) for policy in given]
+        _share_budget(given, policies, self.runtime)
         _check_hedging(policies, self.transport)
         self.pipeline = Pipeline(policies, self.transport, self.runtime)
         self._prepare = overridden(self.client, self.face, "prepare_request")
@@ -270,16 +271,16 @@ def _check_values(options: RequestOptions) -> None:
 _PER_CALL = frozenset(f.name for f in fields(CallOptions)) & OPTION_NAMES - {"auth"}
 
 
-def _share_budget(policies: list[Policy], runtime: Runtime) -> None:
+def _share_budget(given: Sequence[Policy], policies: list[Policy], runtime: Runtime) -> None:
     """Have hedges and retries draw on one budget, unless hedging was given one."""
     retry = next((n for n, policy in enumerate(policies) if isinstance(policy, RetryConfig)), None)
-    hedging = next((n for n, policy in enumerate(policies) if isinstance(policy, Hedging)), None)
+    hedging = next((n for n, policy in enumerate(given) if isinstance(policy, Hedging) and policy.state is None), None)
     if retry is None or hedging is None:
         return
-    ready, hedger = bound(policies[retry], runtime), cast("Hedging", policies[hedging])
-    state = cast("RetryConfig", ready).state
-    if state is not None and hedger.state is None:
-        policies[retry], policies[hedging] = ready, replace(hedger, state=state)
+    policies[retry] = bound(policies[retry], runtime)
+    state = cast("RetryConfig", policies[retry]).state
+    if state is not None:
+        policies[hedging] = replace(cast("Hedging", policies[hedging]), state=state)
 
 
 def _check_hedging(policies: Sequence[Policy], transport: Transport) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import fields, replace
 from typing import Any, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
@@ -23,11 +23,14 @@ from rest_api_client.checks import check_above_zero
 from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.context import Random
 from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded
-from rest_api_client.function_calls import finished, is_async, name_of
+from rest_api_client.function_calls import CALL, FunctionCall, finished, is_async, name_of
 from rest_api_client.guard import Failures, Guard
-from rest_api_client.models import Response
+from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Policy
+from rest_api_client.policies.bulkhead import Bulkhead
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
+from rest_api_client.policies.coalesce import Coalesce
+from rest_api_client.policies.concurrency import AdaptiveConcurrency
 from rest_api_client.policies.deadline import (
     AmbientDeadline,
     Deadline,
@@ -35,6 +38,8 @@ from rest_api_client.policies.deadline import (
     ambient_moment,
     earlier,
 )
+from rest_api_client.policies.fallback import Fallback
+from rest_api_client.policies.hedging import Hedging
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.telemetry import LOGGER
@@ -125,6 +130,99 @@ def circuit_breaker(
             `CircuitOpenError` while the circuit is open.
     """
     return _decorator(function, _built(CircuitBreaker, options), on, clock, None)
+
+
+def bulkhead(*, clock: Clock = SYSTEM, **options: Any) -> Decorator:
+    """Let only so many calls of a function run at once: `bulkhead(limit=5)`; a few more wait in line.
+
+    Args:
+        clock: what the waits go by.
+        options: those of `Bulkhead`: `limit`, `queue`, `max_wait`.
+
+    Raises:
+        ConfigurationError: an unknown or impossible option, or a generator function. The function itself then raises
+            `BulkheadFull` where there is no room to wait, or no turn in time.
+    """
+    return cast("Decorator", _decorator(None, _built(Bulkhead, options), None, clock, None))
+
+
+def adaptive_concurrency(*, on: Failures | None = None, clock: Clock = SYSTEM, **options: Any) -> Decorator:
+    """Let as many calls of a function run at once as its latency shows to be good.
+
+    Args:
+        on: exceptions that are failures; by default those of this library that tell of a failing server.
+        clock: what time goes by.
+        options: those of `AdaptiveConcurrency`.
+
+    Raises:
+        ConfigurationError: an unknown or impossible option, or a generator function. The function itself then raises
+            `BulkheadFull` where there is no room to wait, or no turn in time.
+    """
+    return cast("Decorator", _decorator(None, _built(AdaptiveConcurrency, options), on, clock, None))
+
+
+def hedge(*, on: Failures | None = None, clock: Clock = SYSTEM, **options: Any) -> Decorator:
+    """Call a slow function a second time, and take the first good result: `hedge(delay=0.2)`.
+
+    Writing it says that the function may run twice at once. A thread cannot be stopped: for a sync function
+    `hedge_unabortable=True` says that the call that lost may run to its end.
+
+    Args:
+        on: exceptions that are failures; by default those of this library that tell of a failing server.
+        clock: what the delay goes by.
+        options: those of `Hedging`: `delay`, `percentile`, `max_hedges`, ...
+
+    Raises:
+        ConfigurationError: an unknown or impossible option, or a generator function.
+    """
+    options["methods"] = {CALL}
+    return cast("Decorator", _decorator(None, _built(Hedging, options), on, clock, None))
+
+
+def fallback(*, on: Failures | None = None, clock: Clock = SYSTEM, **options: Any) -> Decorator:
+    """Give something else where a function fails: `fallback(json=[], on=OSError)`, or `fallback(call=function)`.
+
+    Args:
+        on: exceptions that are failures; by default those of this library that tell of a failing server.
+        clock: what time goes by.
+        options: those of `Fallback`: `json` is the result itself, `call` makes it.
+
+    Raises:
+        ConfigurationError: an unknown or impossible option, or a generator function.
+    """
+    return cast("Decorator", _decorator(None, _built(Fallback, options), on, clock, None))
+
+
+@overload
+def coalesce(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def coalesce(*, key: Callable[..., Hashable] | None = None, clock: Clock = SYSTEM) -> Decorator: ...
+def coalesce(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    key: Callable[..., Hashable] | None = None,
+    clock: Clock = SYSTEM,
+) -> Any:
+    """Have callers that ask the same at the same time share one call of a function, and its result.
+
+    Args:
+        function: for `@coalesce` without arguments.
+        key: a function of the same arguments says what makes two calls the same; by default all arguments do.
+        clock: what time goes by.
+
+    Raises:
+        ConfigurationError: a generator function. The function itself then raises `HookError` where what makes two calls
+            the same cannot be hashed.
+    """
+
+    def identity(request: Request) -> Hashable:
+        call = cast("FunctionCall", request)
+        if key is not None:
+            return key(*call.args, **call.kwargs)
+        return (call.args, tuple(sorted(call.kwargs.items())))
+
+    return _decorator(function, Coalesce(identity=identity), None, clock, None)
 
 
 def deadline(seconds: float, *, clock: Clock = SYSTEM) -> Decorator:

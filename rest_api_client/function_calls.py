@@ -29,6 +29,9 @@ from rest_api_client.transport import Capability, Exchange
 
 T = TypeVar("T")
 
+CALL: Final = "CALL"
+"""The method of a function's call, where a policy goes by methods."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionCall(Request):
@@ -127,7 +130,7 @@ class FunctionRunner:
     async def _run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         name = name_of(function)
         url = URL(scheme="function", host=name, port=0, target="/")
-        request = FunctionCall(method="CALL", url=url, template=name, function=function, args=args, kwargs=kwargs)
+        request = FunctionCall(method=CALL, url=url, template=name, function=function, args=args, kwargs=kwargs)
         call = Call(self.runtime, self.random, classify=self.classify, emit=self._audience())
         call.deadline = ambient_moment(self.runtime.clock)
         response = await self.pipeline(request, Context(call))

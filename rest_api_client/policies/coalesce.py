@@ -31,6 +31,7 @@ from rest_api_client.events import Coalesced
 from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded, HookError
 from rest_api_client.forecast import Forecast
 from rest_api_client.forks import in_child
+from rest_api_client.function_calls import FunctionCall
 from rest_api_client.models import Note, Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.credentials import is_credential_header
@@ -240,6 +241,8 @@ class Coalesce:
 
     def _key(self, request: Request, context: Context) -> Hashable | None:
         """What makes two requests the same; None for one that is sent by itself."""
+        if isinstance(request, FunctionCall):
+            return None if self.identity is None else (request.function, _hashable(self.identity(request), request))
         if request.method not in SHAREABLE or context.options.stream or request.body.length != 0:
             return None
         chain = context.call.chain

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rest_api_client import AIMD, AdaptiveConcurrency, AttemptTimes, Bucket, Bulkhead, Gradient2, Hedging, Vegas, Window
 from rest_api_client.checks import check_above_zero, check_at_least, check_share, check_whole
 from rest_api_client.config import APIConfig
 from rest_api_client.connection import ConnectionOptions
@@ -103,7 +104,20 @@ def numbers(kind: Callable[..., Any], *names: str, **others: Any) -> list[Any]:
 
 
 OPTIONS = [
-    *numbers(CircuitBreaker, "failure_ratio", "min_calls", "window", "open_for", "probes"),
+    *numbers(CircuitBreaker, "failure_ratio", "min_calls", "window", "window_calls", "open_for", "probes"),
+    *numbers(CircuitBreaker, "consecutive_failures", "slow_after", "slow_ratio", "max_open_for"),
+    *numbers(Bulkhead, "limit", "queue", "max_wait"),
+    *numbers(AdaptiveConcurrency, "initial", "min_limit", "max_limit", "window", "max_window", "min_samples"),
+    *numbers(AdaptiveConcurrency, "queue", "max_wait"),
+    *numbers(Vegas, "quantile", "baseline", "memory", "probe", "headroom"),
+    *numbers(Gradient2, "long_window", "tolerance", "headroom", "smoothing"),
+    *numbers(AIMD, "keep", "tolerated"),
+    *numbers(Hedging, "percentile", "delay", "min_samples", "max_hedges"),
+    *numbers(AttemptTimes, "percentile", "min_samples"),
+    *numbers(Window, "amount", period=1),
+    *numbers(Window, "period", amount=1),
+    *numbers(Bucket, "rate"),
+    *numbers(Bucket, "burst", rate=1),
     *numbers(RateLimit, "calls", "max_wait", period=1),
     *numbers(RateLimit, "period", calls=1),
     *numbers(RateLimit, "rate"),
@@ -140,7 +154,13 @@ def test_every_option_refuses_the_same(make: Callable[[Any], Any], value: object
         make(value)
 
 
-@pytest.mark.parametrize("kind", [CircuitBreaker, RetryBudget, ConnectionOptions, Timeouts, BodyLimits, Redirects])
+KINDS = [
+    CircuitBreaker, RetryBudget, ConnectionOptions, Timeouts, BodyLimits, Redirects, Bulkhead, AdaptiveConcurrency,
+    Vegas, Gradient2, AIMD, Hedging, AttemptTimes,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_number_is_left_unchecked(kind: Any) -> None:
     """An option whose default is a number is in the list above: a new one has to be put there."""
     listed = {str(param.id) for param in OPTIONS}

@@ -9,16 +9,31 @@ import random
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import anyio
 import pytest
 
 from rest_api_client.clock import Clock
-from rest_api_client.decorators import circuit_breaker, deadline, log_request, rate_limit, retry
+from rest_api_client.decorators import (
+    adaptive_concurrency,
+    bulkhead,
+    circuit_breaker,
+    coalesce,
+    deadline,
+    fallback,
+    hedge,
+    log_request,
+    rate_limit,
+    retry,
+)
 from rest_api_client.engines.scripted import ScriptedTransport
 from rest_api_client.exceptions import (
+    BulkheadFull,
+    CapabilityError,
     CircuitOpenError,
     ConfigurationError,
     ConnectError,
     DeadlineExceeded,
+    HookError,
     NotFoundError,
     RateLimitExceeded,
     ReadError,
@@ -30,6 +45,7 @@ from rest_api_client.policies.backoff import ExponentialBackoff, LinearBackoff
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.deadline import AmbientDeadline, ambient_deadline
 from rest_api_client.script import Script, Stall
+from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World
 from tests.rest_api_client.chain import a_request
 from tests.rest_api_client.faces import any_client
@@ -520,3 +536,157 @@ def test_options_that_cannot_be_are_refused(make: Any, message: str) -> None:
     """When the decorator is made."""
     with pytest.raises(ConfigurationError, match=message):
         make()
+
+
+# ---------------------------------------------------------------------- concurrency, hedging, coalescing, fallback
+
+
+def test_a_bulkhead_lets_so_many_calls_run() -> None:
+    """The one too many is refused at once; afterwards there is room again."""
+    clock = VirtualClock()
+    running: list[int] = []
+
+    @bulkhead(limit=1, queue=0, clock=clock)
+    def outer() -> str:
+        running.append(1)
+        if len(running) < 2:
+            with pytest.raises(BulkheadFull):
+                outer()
+        return "done"
+
+    with clock.hold():
+        assert outer() == "done"
+        running.clear()
+        assert outer() == "done"
+
+
+def test_a_learned_limit_decorates_too() -> None:
+    """Where nothing is learned yet, the first limit holds."""
+    clock = VirtualClock()
+
+    @adaptive_concurrency(initial=1, queue=0, clock=clock)
+    def outer(depth: int = 0) -> str:
+        if not depth:
+            with pytest.raises(BulkheadFull):
+                outer(1)
+        return "done"
+
+    with clock.hold():
+        assert outer() == "done"
+
+
+def test_a_slow_call_is_hedged(world: AnyWorld) -> None:
+    """The first call sleeps; the second, sent after the delay, gives the result."""
+    calls: list[float] = []
+
+    def slow_first() -> float:
+        calls.append(world.clock.monotonic())
+        return 100 if len(calls) == 1 else 0
+
+    if world.name == "sync":
+
+        @hedge(delay=2, hedge_unabortable=True, clock=world.clock)
+        def work() -> str:
+            world.clock.sleep(slow_first())
+            return "done"
+
+        with world.clock.hold():
+            assert work() == "done"
+    else:
+
+        @hedge(delay=2, clock=world.clock)
+        async def work_async() -> str:
+            await world.runtime.sleep(slow_first())
+            return "done"
+
+        assert world.run(work_async) == "done"
+    assert calls == [0, 2]
+
+
+def test_a_sync_function_is_hedged_only_on_demand() -> None:
+    """A thread cannot be stopped."""
+    with pytest.raises(CapabilityError, match="hedge_unabortable"):
+        hedge(delay=1)(lambda: None)()
+
+
+def test_a_fallback_gives_something_else(world: AnyWorld) -> None:
+    """A value, or what a function makes of the failure."""
+    fails = OSError("down")
+    assert world_call(world, fallback(json=[1], on=OSError, clock=world.clock), fails) == [1]
+    made = fallback(call=lambda request, error: f"instead of {error}", on=OSError, clock=world.clock)
+    assert world_call(world, made, fails) == "instead of down"
+    with pytest.raises(KeyError):
+        world_call(world, made, KeyError("mine"))
+
+
+def world_call(world: AnyWorld, decorator: Any, error: Exception) -> Any:
+    """Call a decorated function that raises, sync or async."""
+    if world.name == "sync":
+
+        @decorator
+        def fail() -> None:
+            raise error
+
+        with world.clock.hold():
+            return fail()
+
+    @decorator
+    async def fail_async() -> None:
+        raise error
+
+    return world.run(fail_async)
+
+
+def test_calls_at_once_are_coalesced(world: AnyWorld) -> None:
+    """Equal arguments share one call; others have their own; later ones are made anew."""
+    calls: list[int] = []
+
+    async def body(work: Any) -> list[int]:
+        found: list[int] = []
+
+        async def one(number: int) -> None:
+            found.append(await work(number))
+
+        async with anyio.create_task_group() as group:
+            for number in (1, 1, 2):
+                group.start_soon(one, number)
+        return found
+
+    if world.name == "sync":
+
+        @coalesce(clock=world.clock)
+        def work(number: int) -> int:
+            calls.append(number)
+            world.clock.sleep(1)
+            return number
+
+        found: list[int] = []
+        with world.clock.hold():
+            ends = [world.clock.flag() for _ in range(3)]
+            for end, number in zip(ends, (1, 1, 2), strict=True):
+                world.clock.start(lambda n=number, end=end: (found.append(work(n)), end.set()), name="caller")
+            for end in ends:
+                end.wait()
+        assert sorted(found) == [1, 1, 2]
+    else:
+
+        @coalesce(clock=world.clock)
+        async def work_async(number: int) -> int:
+            calls.append(number)
+            await world.runtime.sleep(1)
+            return number
+
+        assert sorted(world.run(body, work_async)) == [1, 1, 2]
+    assert sorted(calls) == [1, 2]
+
+
+def test_a_key_says_what_is_the_same() -> None:
+    """What is not hashable cannot be told apart, and says so; a key mends it."""
+
+    @coalesce
+    def total(numbers: list[int]) -> int:
+        return sum(numbers)
+
+    with pytest.raises(HookError, match="identity"):
+        total([1, 2])
+    assert coalesce(key=tuple)(total.__wrapped__)([1, 2]) == 3  # type: ignore[attr-defined]
