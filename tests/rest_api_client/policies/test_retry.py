@@ -493,6 +493,18 @@ def test_a_delay_that_is_none_is_an_error_of_the_strategy(world: AnyWorld, delay
     assert f"Broken gave a delay of {delay!r}" in str(error)
 
 
+def test_a_decision_that_is_none_is_an_error_of_the_strategy(world: AnyWorld) -> None:
+    """A `decide` that forgets its `return` is named, instead of ending the retries in silence."""
+
+    class Forgetful(Eager):
+        def decide(self, context: RetryContext) -> Any:
+            self.get_delay(context.attempt)
+
+    error = failing(world, chain_of(world, respond(503), strategy=Forgetful()))
+    assert isinstance(error, HookError)
+    assert "Forgetful decided NoneType: give Retry(delay) or Stop()" in str(error)
+
+
 # ---------------------------------------------------------------------- options
 
 
