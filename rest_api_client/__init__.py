@@ -64,7 +64,7 @@ from rest_api_client.guard import Guard
 from rest_api_client.http.body_limits import BodyLimits
 from rest_api_client.http.cookies import CookieJar
 from rest_api_client.http.headers import Headers
-from rest_api_client.http.rate_limit_fields import Advice, Dialect, Reading
+from rest_api_client.http.rate_limit_fields import Advice, Reading
 from rest_api_client.http.streaming import ServerSentEvent
 from rest_api_client.idempotency import IdempotencyKey
 from rest_api_client.limiter import AsyncLimiter, Limiter, Permit
@@ -164,7 +164,6 @@ __all__ = [
     "DeadlineExceeded",
     "DeadlineHeader",
     "DecodeError",
-    "Dialect",
     "DigestAuth",
     "Event",
     "Exchange",
