@@ -65,7 +65,7 @@ class Returned(Response):
 class _Functions:
     """What stands where a client has its transport. An async function can be told to stop, a thread cannot."""
 
-    name: Final = "function"
+    name = "function"
 
     def __init__(self, runtime: Runtime) -> None:
         sync = isinstance(runtime, SyncRuntime)
