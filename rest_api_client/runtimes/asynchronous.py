@@ -115,7 +115,7 @@ class AsyncRuntime:
             except anyio.get_cancelled_exc_class():
                 task.fail(None)
                 raise
-            except Exception as error:  # it belongs to those who join
+            except BaseException as error:  # it belongs to those who join; at the top of a trio run it would end that
                 task.fail(error)
 
         def ended() -> None:

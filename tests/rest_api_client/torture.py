@@ -1,0 +1,631 @@
+"""Torture: a call is cut, broken or timed out at every point there is, and then nothing may be left of it.
+
+A `Scene` is a server and a few calls at once through a client with every policy on (`torture_scenes`). `play` runs it
+in virtual time, which makes each run the same, and counts its points: under asyncio each callback of the loop, under
+trio each step of a task, under threads each side of each wait. So "cancel at point 17" is one exact moment, also one
+between a permit's being granted and its owner's waking up. The same is done with the transport: "fail at I/O 4" is
+before or after a send, or before a certain chunk of a body; and with time: a deadline at each moment at which anything
+happened, just before it and just after.
+
+What a run leaves behind is looked for in the policies' own pure objects, in the engine, among tasks, threads and files
+(`torture_checks`). Each finding is a sentence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from contextvars import Context as ContextVars
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import trio
+
+from rest_api_client.async_client import AsyncAPIClient
+from rest_api_client.client import APIClient
+from rest_api_client.context import Context
+from rest_api_client.engines.scripted import Answer, ScriptedTransport
+from rest_api_client.events import Event
+from rest_api_client.exceptions import ConnectError, ReadError, RemoteProtocolError
+from rest_api_client.models import Request, Response
+from rest_api_client.pipeline import Stage
+from rest_api_client.runtime import Aborted, Runtime
+from rest_api_client.transport import ByteStream, Exchange
+from rest_api_client.typing import Proceed
+from rest_api_client.virtual.clock import VirtualClock
+from rest_api_client.virtual.loop import VirtualLoop
+from rest_api_client.virtual.threads import VirtualFlag
+from tests.conftest import World
+from tests.rest_api_client.faces import any_client
+
+# ---------------------------------------------------------------------- points
+
+
+class Points:
+    """Counts the points of a run while `counting`, and strikes at the ones that were chosen."""
+
+    def __init__(self, at: Iterable[int] = ()) -> None:
+        self._at = frozenset(at)
+        self.count = 0
+        self.counting = False
+        self.struck = False
+        self.strike: Callable[[], object] = lambda: None
+        self.moments: set[float] = set()
+
+    def pass_one(self, now: float) -> None:
+        """Another point is reached."""
+        if not self.counting:
+            return
+        self.count += 1
+        self.moments.add(now)
+        if self.count in self._at:
+            self.struck |= self.strike() is not False
+
+
+class PointedLoop(VirtualLoop):
+    """Each callback is a point; generators that were left to the collector are remembered."""
+
+    def __init__(self, clock: PointedClock) -> None:
+        super().__init__(clock)
+        self._points = clock.points
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: ContextVars | None = None
+    ) -> asyncio.Handle:
+        """Run a callback, after a point."""
+
+        def pointed() -> None:
+            self._points.pass_one(self.time())
+            callback(*args)
+
+        return super().call_soon(pointed, context=context)
+
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        clock = self._clock
+        assert isinstance(clock, PointedClock)
+        clock.abandoned.append(agen.__qualname__)
+        super()._asyncgen_finalizer_hook(agen)  # type: ignore[misc]  # of asyncio.BaseEventLoop
+
+
+class PointedRun(trio.abc.Instrument):
+    """Each step of a task is a point; tasks that were begun and have not ended are counted."""
+
+    def __init__(self, clock: PointedClock) -> None:
+        self._clock = clock
+        self.alive = 0
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        """One more."""
+        self.alive += 1
+
+    def task_exited(self, task: trio.lowlevel.Task) -> None:
+        """One less."""
+        self.alive -= 1
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        """A point."""
+        self._clock.points.pass_one(self._clock.monotonic())
+
+
+class PointedFlag(VirtualFlag):
+    """Before and after each wait of a thread is a point."""
+
+    def __init__(self, clock: PointedClock) -> None:
+        super().__init__(clock)
+        self._pointed = clock
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait, between two points."""
+        self._pointed.point()
+        try:
+            return super().wait(timeout)
+        finally:
+            self._pointed.point()
+
+
+class PointedClock(VirtualClock):
+    """A virtual clock whose loops, runs and threads count their points."""
+
+    def __init__(self, points: Points) -> None:
+        super().__init__()
+        self.points = points
+        self.abandoned: list[str] = []
+
+    def point(self) -> None:
+        """A thread reached a point."""
+        self.points.pass_one(self.monotonic())
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        """A loop that counts."""
+        return PointedLoop(self)
+
+    def flag(self) -> VirtualFlag:
+        """A flag that counts."""
+        return PointedFlag(self)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, between two points."""
+        self.point()
+        super().sleep(seconds)
+        self.point()
+
+    def start(self, function: Callable[[], object], *, name: str) -> None:
+        """Run a thread, whose beginning is a point."""
+
+        def pointed() -> None:
+            self.point()
+            function()
+
+        super().start(pointed, name=name)
+
+    def parked(self) -> list[str]:
+        """Who waits now."""
+        return [f"{w.who}: {w.what()}" for _, turn, w in self._queue if w.parked and w.turn == turn]
+
+
+# ---------------------------------------------------------------------- the engine
+
+
+class OddError(Exception):
+    """An error that is none of ours."""
+
+
+class OddInterrupt(BaseException):
+    """What Ctrl-C would be: more than an Exception."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What the engine does at one of its I/O points."""
+
+    at: int
+    kind: type[BaseException]
+
+    @property
+    def foreign(self) -> bool:
+        """Whether a caller may be given this very error."""
+        return self.kind in {OddError, OddInterrupt}
+
+
+FAULTS: Final = (ReadError, ConnectError, RemoteProtocolError, OddError, OddInterrupt)
+
+
+class Body:
+    """A body that knows whether it was given back."""
+
+    def __init__(self, engine: Engine, stream: ByteStream) -> None:
+        self._engine = engine
+        self._stream = stream
+        self._chunks = aiter(stream)
+        self.open = True
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            self._engine.point("chunk")
+            return await anext(self._chunks)
+        except BaseException:
+            self.open = False  # the end, or what no connection survives
+            raise
+
+    async def aclose(self) -> None:
+        """Give it back."""
+        self.open = False
+        await self._stream.aclose()
+
+
+class Engine(ScriptedTransport):
+    """A scripted server on a wire that breaks where it is told to."""
+
+    def __init__(self, server: Answer, fault: Fault | None) -> None:
+        super().__init__(server)
+        self._fault = fault
+        self.live = False
+        self.io = 0
+        self.sending = 0
+        self.bodies: list[Body] = []
+
+    def point(self, where: str) -> None:
+        """An I/O point: fail here, or not."""
+        if not self.live:
+            return
+        self.io += 1
+        fault = self._fault
+        if fault is not None and self.io == fault.at and (fault.kind is not ConnectError or where == "connect"):
+            raise fault.kind(f"the wire broke at I/O {self.io} ({where})")
+
+    async def send(self, request: Request, exchange: Exchange) -> Response:
+        """Send, between two points."""
+        self.sending += 1
+        try:
+            exchange.proof = True
+            self.point("connect")
+            response = await super().send(request, exchange)
+            assert response.stream is not None
+            try:
+                self.point("head")
+            except BaseException:
+                await response.stream.aclose()
+                raise
+        finally:
+            self.sending -= 1
+        response.stream = body = Body(self, response.stream)
+        self.bodies.append(body)
+        return response
+
+
+@dataclass
+class Pass:
+    """One attempt as it was seen from just above authentication and the engine."""
+
+    context: Context
+    origin: str
+    status: int | None = None
+    error: BaseException | None = None
+    in_time: bool = True
+
+    @property
+    def reached(self) -> bool:
+        """Whether the server may have had it."""
+        exchange = self.context.exchange
+        assert exchange is not None
+        return exchange.handed_over and not exchange.unsent
+
+
+@dataclass(frozen=True)
+class Spy:
+    """Writes down each attempt that the policies above let pass."""
+
+    passes: list[Pass]
+    stage = Stage.ATTEMPT_MIDDLEWARE
+
+    async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
+        """Hand on, and remember how it ended."""
+        seen = Pass(context, str(request.url.origin))
+        self.passes.append(seen)
+        try:
+            response = await proceed(request, context)
+            seen.status = response.status_code
+        except BaseException as error:
+            seen.error, seen.in_time = error, context.remaining != 0
+            raise
+        return response
+
+
+# ---------------------------------------------------------------------- scenes
+
+
+class Set:
+    """What one run happens on: the call options, a folder, and everything that was seen.
+
+    Attributes:
+        options: what each call is given, a deadline for example.
+        folder: for downloads.
+        auth_open: flows of authentication that were begun and not ended.
+    """
+
+    def __init__(self, world: World[PointedClock], folder: Path, deadline: float | None) -> None:
+        self.world = world
+        self.folder = folder
+        self.deadline = deadline
+        self.options: dict[str, Any] = {} if deadline is None else {"deadline": deadline}
+        self.passes: list[Pass] = []
+        self.events: list[Event] = []
+        self.auth_open = 0
+        self.memory: dict[str, Any] = {}
+
+    @property
+    def runtime(self) -> Runtime:
+        """What the scene waits on."""
+        return self.world.runtime
+
+
+Act = Callable[[Any, Set], Coroutine[Any, Any, object]]
+"""(client, set) -> the answer."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One of the calls of a scene, `after` seconds later than the first."""
+
+    act: Act
+    after: float = 0.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A server, a client's options, and calls that are made at the same time, in this order.
+
+    Attributes:
+        server: makes a server; a fresh one for each run.
+        calls: what is done; each may be struck.
+        options: the client's, given the set.
+        before: is done first, in peace.
+        independent: whether a call that is not struck ends as it would have anyway.
+    """
+
+    name: str
+    server: Callable[[], Answer]
+    calls: Sequence[Call]
+    options: Callable[[Set], dict[str, Any]]
+    before: Act | None = None
+    independent: bool = True
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass
+class Ended:
+    """How a call ended: its answer, its error, or "cancelled"."""
+
+    result: object = None
+    began: float = 0.0
+    at: float = 0.0
+
+    @property
+    def how(self) -> str:
+        """In a word, to compare runs by."""
+        if isinstance(self.result, Response):
+            return f"{self.result.status_code} {self.result.content!r}" if self.result.buffered else "unread"
+        return type(self.result).__name__ if isinstance(self.result, BaseException) else str(self.result)
+
+
+CANCELLED: Final = "cancelled"
+
+
+@dataclass(frozen=True)
+class Strike:
+    """Which call is cut at which points, and how.
+
+    Attributes:
+        how: "task" (asyncio's own cancel), "scope" (a scope of anyio or trio), "abort" (threads).
+    """
+
+    at: tuple[int, ...]
+    victim: int = 0
+    how: str = "scope"
+
+
+HOW: Final = {"sync": ("abort",), "asyncio": ("task", "scope"), "trio": ("scope",)}
+"""The ways to cut a call, by runtime."""
+
+
+@dataclass
+class Run:
+    """What a run came to."""
+
+    points: int = 0
+    io: int = 0
+    moments: list[float] = field(default_factory=list)
+    ends: list[Ended] = field(default_factory=list)
+    struck: bool = False
+    findings: list[str] = field(default_factory=list)
+
+
+Check = Callable[[Any, Set, Engine], list[str]]
+
+
+def play(
+    runtime: str,
+    scene: Scene,
+    check: Check,
+    *,
+    strike: Strike | None = None,
+    fault: Fault | None = None,
+    deadline: float | None = None,
+) -> Run:
+    """Run a scene once, and look what is left of it."""
+    points = Points(strike.at if strike is not None else ())
+    clock = PointedClock(points)
+    world = World(runtime, clock)
+    run = Run()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if "download" in scene.name else Path()
+        stage = Set(world, folder, deadline)
+        engine = Engine(scene.server(), fault)
+        world.run(_body, scene, stage, engine, check, strike, run)
+    run.points, run.struck, run.moments = points.count, points.struck, sorted(points.moments)
+    run.io = engine.io
+    run.findings += [f"a generator was left to the collector: {name}" for name in clock.abandoned]
+    run.findings += _unlawful(run, strike, fault, deadline)
+    return run
+
+
+async def _body(scene: Scene, stage: Set, engine: Engine, check: Check, strike: Strike | None, run: Run) -> None:
+    clock = stage.world.clock
+    census = PointedRun(clock)
+    if stage.world.name == "trio":
+        trio.lowlevel.add_instrument(census)
+    options = scene.options(stage)
+    policies = [*options.pop("policies", ()), Spy(stage.passes)]
+    async with any_client(
+        stage.world, APIClient, AsyncAPIClient, engine=engine, events=[stage.events.append], policies=policies, **options
+    ) as client:
+        if scene.before is not None:
+            await scene.before(client, stage)
+        engine.live = True
+        run.ends = await _act(scene, client, stage, strike)
+        engine.live = False
+        await stage.runtime.sleep(0.001)
+        run.findings += check(client, stage, engine)
+        run.findings += _left_running(stage, census, client)
+        await _lives_on(client, stage, run)
+        run.findings += [f"after one more call: {finding}" for finding in check(client, stage, engine)]
+
+
+async def _lives_on(client: Any, stage: Set, run: Run) -> None:
+    await stage.runtime.sleep(1000)
+    try:
+        response = await client.get("/plain")
+    except Exception as error:
+        run.findings.append(f"the next call failed: {error!r}")
+    else:
+        if response.content != b"plain":
+            run.findings.append(f"the next call was answered {response!r} {response.content!r}")
+
+
+def _left_running(stage: Set, census: PointedRun, client: Any) -> list[str]:
+    name, clock = stage.world.name, stage.world.clock
+    core = (client.plain if name == "sync" else client)._core
+    found = [f"still running: {task!r}" for task in core.runtime._spawned]
+    if name == "asyncio":
+        found += [f"still running: {task!r}" for task in asyncio.all_tasks() - {asyncio.current_task()}]
+    elif name == "trio":
+        found += [f"{census.alive} tasks still run"] * bool(census.alive)
+    else:
+        found += [f"still waiting: {who}" for who in clock.parked()]
+        found += [f"{core.runtime.stragglers} stragglers"] * bool(core.runtime.stragglers)
+    return found
+
+
+def _unlawful(run: Run, strike: Strike | None, fault: Fault | None, deadline: float | None) -> list[str]:
+    """Ends that nobody may be given."""
+    from rest_api_client.exceptions import APIError
+
+    found: list[str] = []
+    for number, end in enumerate(run.ends):
+        result = end.result
+        allowed = isinstance(result, Response | APIError | bytes)
+        allowed |= fault is not None and fault.foreign and isinstance(result, fault.kind)
+        allowed |= result == CANCELLED and strike is not None and strike.victim == number and run.struck
+        if not allowed:
+            found.append(f"call {number} ended with {result!r}")
+        if deadline is not None and end.at > end.began + deadline + 1e-9:
+            found.append(f"call {number} ended {end.at - end.began - deadline:.6f} s after its deadline")
+    return found
+
+
+# ---------------------------------------------------------------------- the calls, at once
+
+
+async def _act(scene: Scene, client: Any, stage: Set, strike: Strike | None) -> list[Ended]:
+    ends = [Ended() for _ in scene.calls]
+    if stage.world.name == "sync":
+        await _in_threads(scene, client, stage, strike, ends)
+    elif strike is not None and strike.how == "task":
+        await _in_asyncio(scene, client, stage, strike, ends)
+    else:
+        await _in_scopes(scene, client, stage, strike, ends)
+    stage.world.clock.points.counting = False
+    return ends
+
+
+async def _one(call: Call, client: Any, stage: Set, end: Ended) -> None:
+    try:
+        await stage.runtime.sleep(call.after)
+        end.began = stage.runtime.now()
+        end.result = await call.act(client, stage)
+    except (Exception, OddInterrupt) as error:
+        end.result = error
+    finally:
+        end.at = stage.runtime.now()
+
+
+async def _in_threads(scene: Scene, client: Any, stage: Set, strike: Strike | None, ends: list[Ended]) -> None:
+    points, clock = stage.world.clock.points, stage.world.clock
+
+    async def one(call: Call, end: Ended) -> None:
+        try:
+            await _one(call, client, stage, end)
+        except Aborted:
+            end.result = CANCELLED
+
+    with clock.hold():
+        tasks = [stage.runtime.spawn(one, call, end) for call, end in zip(scene.calls, ends, strict=True)]
+        if strike is not None:
+            points.strike = tasks[strike.victim].cancel
+        points.counting = True
+    for task in tasks:
+        try:
+            await task.join()
+        except RuntimeError:  # it was cancelled before it began
+            ends[tasks.index(task)].result = ends[tasks.index(task)].result or CANCELLED
+
+
+async def _in_asyncio(scene: Scene, client: Any, stage: Set, strike: Strike, ends: list[Ended]) -> None:
+    points = stage.world.clock.points
+    tasks = [
+        asyncio.ensure_future(_one(call, client, stage, end)) for call, end in zip(scene.calls, ends, strict=True)
+    ]
+    points.strike = tasks[strike.victim].cancel
+    points.counting = True
+    await asyncio.wait(tasks)
+    for task, end in zip(tasks, ends, strict=True):
+        if task.cancelled():
+            end.result = CANCELLED
+
+
+async def _in_scopes(scene: Scene, client: Any, stage: Set, strike: Strike | None, ends: list[Ended]) -> None:
+    points = stage.world.clock.points
+    in_trio = "trio" in sys.modules and trio.lowlevel.in_trio_run()
+    scopes = [trio.CancelScope() if in_trio else anyio.CancelScope() for _ in ends]
+
+    async def one(call: Call, end: Ended, scope: Any) -> None:
+        with scope:
+            await _one(call, client, stage, end)
+            return
+        end.result = CANCELLED
+
+    if strike is not None:
+        points.strike = scopes[strike.victim].cancel
+    async with anyio.create_task_group() as group:
+        for call, end, scope in zip(scene.calls, ends, scopes, strict=True):
+            group.start_soon(one, call, end, scope)
+        points.counting = True
+
+
+# ---------------------------------------------------------------------- every point
+
+
+def strikes(runtime: str, scene: Scene, plain: Run) -> Iterator[Strike]:
+    """Each call cut at each point, in each way; and cut twice, by one who is impatient."""
+    for how in HOW[runtime]:
+        for victim in range(len(scene.calls)):
+            for point in range(1, plain.points + 1):
+                yield Strike((point,), victim, how)
+                yield Strike((point, point + 1, point + 2), victim, how)
+
+
+def faults(plain: Run, kinds: Sequence[type[BaseException]] = FAULTS) -> Iterator[Fault]:
+    """Each I/O point, failing in each way."""
+    for at in range(1, plain.io + 1):
+        for kind in kinds:
+            yield Fault(at, kind)
+
+
+def deadlines(plain: Run) -> Iterator[float]:
+    """Each moment at which anything happened, and just before and after it."""
+    for moment in plain.moments:
+        for deadline in (moment - NEAR, moment, moment + NEAR):
+            if deadline - plain.moments[0] > 0:
+                yield deadline - plain.moments[0]
+
+
+NEAR: Final = 1e-4
+"""Seconds that are just before or after."""
+
+
+def others_suffered(scene: Scene, plain: Run, run: Run, strike: Strike) -> list[str]:
+    """What became of the calls that were not struck."""
+    if not scene.independent:
+        return []
+    both = enumerate(zip(plain.ends, run.ends, strict=True))
+    return [
+        f"call {number}, not struck, ended with {after.how}, else {before.how}"
+        for number, (before, after) in both
+        if number != strike.victim and before.how != after.how
+    ]
+
+
+def swallowed(run: Run, strike: Strike) -> list[str]:
+    """A cancellation of asyncio's own that met a call under way, and was not heard of again."""
+    end = run.ends[strike.victim]
+    return [f"the cancel was swallowed: {end.how}"] * (strike.how == "task" and run.struck and end.result != CANCELLED)
