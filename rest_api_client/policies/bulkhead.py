@@ -24,13 +24,11 @@ from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.door import Door, HeldStream
 from rest_api_client.policies.keys import Key, check_key, key_of
-from rest_api_client.policies.permits import ENTER, FULL, PermitCommand, Permits, leaving
-from rest_api_client.policies.state import MemoryState, State
+from rest_api_client.policies.permit_state import PermitState
+from rest_api_client.policies.permits import Leave, PermitCommand, Permits
+from rest_api_client.policies.state import State
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
-
-_untimed = float
-"""Always 0.0: a plain count goes by no clock, and reading one would cost as much as counting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +66,7 @@ class Bulkhead:
         """This bulkhead with permits of its own, unless it was given a state."""
         if self.state is not None:
             return self
-        return replace(self, state=MemoryState(lambda: Permits(self.limit), _untimed))
+        return replace(self, state=PermitState(lambda: Permits(self.limit), runtime.now))
 
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
         """Send the request when there is a permit for it.
@@ -79,18 +77,18 @@ class Bulkhead:
         """
         door, key = self.door, key_of(self.key, request)
         assert door is not None, "bind() first: a pipeline does"
-        decision = await door.state.apply(key, ENTER) if key not in door.lines.busy else FULL
-        token = decision.token or await door.wait(key, request, context)
+        short = door.short
+        token = (short.enter(key) if short is not None else 0) or await door.enter(key, request, context)
         try:
             response = await proceed(request, context)
         except BaseException:
-            await door.leave(key, leaving(token))
+            await door.leave(key, Leave(token))
             raise
         if response.stream is not None:
-            response.stream = HeldStream(response.stream, partial(door.leave, key, leaving(token)))
-            return response
-        await door.state.apply(key, leaving(token))
-        if key in door.lines.busy:
+            response.stream = HeldStream(response.stream, partial(door.leave, key, Leave(token)))
+        elif short is None:
+            await door.leave(key, Leave(token))
+        elif short.leave(key, token):
             await door.admit(key)
         return response
 

@@ -29,8 +29,9 @@ from rest_api_client.pipeline import Stage
 from rest_api_client.policies.door import Door, HeldStream
 from rest_api_client.policies.keys import Key, check_key, key_of
 from rest_api_client.policies.limiters import Algorithm, Vegas, Window
-from rest_api_client.policies.permits import ENTER, FULL, Leave, PermitCommand, Permits
-from rest_api_client.policies.state import ALLOW, Decision, MemoryState, State
+from rest_api_client.policies.permit_state import PermitState
+from rest_api_client.policies.permits import Leave, PermitCommand, Permits
+from rest_api_client.policies.state import ALLOW, Decision, State
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
 
@@ -38,28 +39,25 @@ _PATIENT: Final = 2.0
 """Times the quickest answer ever: an attempt that its deadline cut off sooner tells nothing about the server."""
 
 
-class LearningPermits:
+class LearningPermits(Permits):
     """One key's permits, and the rule that sets their limit: pure, told the time."""
 
+    __slots__ = ("_limit", "_quickest", "_rule", "_window", "options")
+
     def __init__(self, options: AdaptiveConcurrency) -> None:
+        super().__init__(options.initial)
         self.options = options
-        self._permits = Permits(options.initial)
         self._limit = float(options.initial)
         self._rule = options.algorithm.fresh()
         self._window: Window | None = None
         self._quickest = 0.0
 
-    @property
-    def limit(self) -> int:
-        """How many may be under way now."""
-        return self._permits.limit
-
     def apply(self, command: PermitCommand, now: float) -> Decision:
         """Carry out a command; the decision tells when the limit changed."""
         if not isinstance(command, Leave):
-            return self._permits.apply(command, now)
-        inside = self._permits.inside
-        if not self._permits.leave(command.token) or self._says_nothing(command):
+            return super().apply(command, now)
+        inside = self.inside
+        if not self.leave(command.token) or self._says_nothing(command):
             return ALLOW
         window = self._window = self._window or Window(now)
         window.add(None if command.dropped else command.latency, command.dropped, inside)
@@ -80,10 +78,10 @@ class LearningPermits:
         self._window, window.until = Window(now), now
         if window.samples:
             self._quickest = min(window.least, self._quickest or window.least)
-        before = self._permits.limit
+        before = self.limit
         learned = self._rule.next(self._limit, window, inside >= before)
         self._limit = min(max(learned, self.options.min_limit), self.options.max_limit)
-        self._permits.limit = int(self._limit)
+        self.limit = int(self._limit)
         return ALLOW if before == self.limit else Decision("allow", change=(str(before), str(self.limit)))
 
 
@@ -143,7 +141,7 @@ class AdaptiveConcurrency:
         """This policy with limits of its own, unless it was given a state."""
         if self.state is not None:
             return self
-        return replace(self, state=MemoryState(lambda: LearningPermits(self), runtime.now))
+        return replace(self, state=PermitState(lambda: LearningPermits(self), runtime.now))
 
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
         """Send the request when there is a permit for it.
@@ -154,8 +152,7 @@ class AdaptiveConcurrency:
         """
         door, key = self.door, key_of(self.key, request)
         assert door is not None, "bind() first: a pipeline does"
-        decision = await door.state.apply(key, ENTER) if key not in door.lines.busy else FULL
-        token = decision.token or await door.wait(key, request, context)
+        token = (door.short.enter(key) if door.short is not None else 0) or await door.enter(key, request, context)
         began = context.runtime.now()
         try:
             response = await proceed(request, context)

@@ -1,6 +1,6 @@
 """The door of a bulkhead: who is let in, who waits, who is turned away, and what gives a permit back.
 
-Permits are counted by a state (`permits`), lines are local (`priority_queue`). One rule keeps both together: after
+Permits are counted by a state (`permit_state`), lines are local (`priority_queue`). One rule keeps both together: after
 every change, a place taken or a permit given back, as many of the first in line are let in as the state allows
 (`admit`). So no permit is ever free while somebody waits for it, a newcomer never overtakes a waiter, and a limit that
 grows by three lets three in.
@@ -11,7 +11,7 @@ A waiter that is cancelled or gives up in the moment it is let in passes its per
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from rest_api_client.context import Context
 from rest_api_client.events import Queued
@@ -19,8 +19,9 @@ from rest_api_client.exceptions import BulkheadFull, LoadShed
 from rest_api_client.forecast import Forecast
 from rest_api_client.http.bodies import finish
 from rest_api_client.models import Request
-from rest_api_client.policies.permits import ENTER, PEEK, Leave, leaving
-from rest_api_client.policies.priority_queue import Place, lines_of
+from rest_api_client.policies.permit_state import PermitState
+from rest_api_client.policies.permits import ENTER, PEEK, Leave, PermitCommand
+from rest_api_client.policies.priority_queue import Place, PriorityLines
 from rest_api_client.policies.state import State
 from rest_api_client.transport import ByteStream
 
@@ -37,24 +38,32 @@ class Door:
         state: counts the permits of each key.
         queue: how many may wait for one key.
         max_wait: seconds they may wait, or None.
+
+    Attributes:
+        short: the state, where it has a short way in and out for calls that find a permit.
     """
 
-    __slots__ = ("lines", "max_wait", "name", "queue", "state")
+    __slots__ = ("lines", "max_wait", "name", "queue", "short", "state")
 
-    def __init__(self, name: str, state: State[Any], queue: int, max_wait: float | None) -> None:
+    def __init__(self, name: str, state: State[PermitCommand], queue: int, max_wait: float | None) -> None:
         self.name = name
         self.state = state
         self.queue = queue
         self.max_wait = max_wait
-        self.lines = lines_of(state)
+        self.short = state if isinstance(state, PermitState) else None
+        self.lines = self.short.lines if self.short is not None else PriorityLines()
 
-    async def wait(self, key: str, request: Request, context: Context) -> int:
-        """Stand in line for a permit, and give its token.
+    async def enter(self, key: str, request: Request, context: Context) -> int:
+        """Give the token of a permit, at once or after a while in line.
 
         Raises:
-            BulkheadFull: there is no place in the line, or no turn came in time.
+            BulkheadFull: there is none, and no place in the line, or no turn came in time.
             LoadShed: the place went to a more important call.
         """
+        token = 0 if key in self.lines.busy else (await self.state.apply(key, ENTER)).token
+        return token or await self._wait(key, request, context)
+
+    async def _wait(self, key: str, request: Request, context: Context) -> int:
         began, patience = context.runtime.now(), self.patience(context)
         if patience is not None and patience <= 0:
             self._refuse(key, request, context, "no time to wait for one")
@@ -67,8 +76,7 @@ class Door:
             self._turn_away(place, request, context, waited)
         if waited > 0:
             context.note(self.name, QUEUED, waited)
-            if context.emit is not None:
-                context.tell(Queued, request, key=key, waited=waited, refused=False, reason=QUEUED)
+            context.tell(Queued, request, key=key, waited=waited, refused=False, reason=QUEUED)
         return place.token
 
     async def _stand(self, place: Place, context: Context, patience: float | None) -> None:
@@ -77,7 +85,7 @@ class Door:
             await context.runtime.wait(place.event, patience)
         except BaseException:
             if not self.lines.leave(place) and place.token:
-                await self.leave(place.key, leaving(place.token))
+                await self.leave(place.key, Leave(place.token))
             raise
         self.lines.leave(place)
 
@@ -123,7 +131,7 @@ class Door:
             if decision.verdict != "allow":
                 return
             if not self.lines.grant(key, decision.token):
-                await self.state.apply(key, leaving(decision.token))
+                await self.state.apply(key, Leave(decision.token))
 
     async def forecast(self, key: str, context: Context) -> Forecast:
         """What would happen to a call now."""

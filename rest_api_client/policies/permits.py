@@ -7,7 +7,6 @@ of a count that was forgotten since (too many keys, a fork) frees nothing, so th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import count
 from typing import Final, TypeAlias
 
@@ -45,9 +44,6 @@ ENTER: Final = Enter()
 PEEK: Final = Peek()
 FULL: Final = Decision("wait", reason="queued")
 
-leaving = lru_cache(maxsize=4096)(Leave)
-"""The plain `Leave` of a token: tokens are used again and again."""
-
 _tokens = count(1)
 
 
@@ -58,8 +54,8 @@ class Permits:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._free: list[Decision] = []
-        self._out: dict[int, Decision] = {}
+        self._free: list[int] = []
+        self._out: set[int] = set()
 
     @property
     def inside(self) -> int:
@@ -68,29 +64,26 @@ class Permits:
 
     def apply(self, command: PermitCommand, now: float) -> Decision:
         """Carry out a command."""
-        if command is ENTER:
-            return self.enter()
+        if isinstance(command, Enter):
+            token = self.enter()
+            return Decision("allow", token=token) if token else FULL
         if isinstance(command, Leave):
             self.leave(command.token)
             return ALLOW
-        return self.enter() if isinstance(command, Enter) else self.peek()
+        return Decision("wait" if self.inside >= self.limit else "allow", value=self.limit)
 
-    def enter(self) -> Decision:
-        """Give a permit, or say that none is left."""
+    def enter(self) -> int:
+        """The token of a permit, or 0 where none is left."""
         if len(self._out) >= self.limit:
-            return FULL
-        permit = self._free.pop() if self._free else Decision("allow", token=next(_tokens))
-        self._out[permit.token] = permit
-        return permit
+            return 0
+        token = self._free.pop() if self._free else next(_tokens)
+        self._out.add(token)
+        return token
 
     def leave(self, token: int) -> bool:
         """Take a permit back; False if it is not one that is out."""
-        permit = self._out.pop(token, None)
-        if permit is None:
+        if token not in self._out:
             return False
-        self._free.append(permit)
+        self._out.remove(token)
+        self._free.append(token)
         return True
-
-    def peek(self) -> Decision:
-        """Say whether there is a permit, and the limit."""
-        return Decision("wait" if len(self._out) >= self.limit else "allow", value=self.limit)

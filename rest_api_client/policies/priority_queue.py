@@ -9,8 +9,8 @@ if that one is less important than itself; else there is no place for it. Who lo
 
 Entering, leaving, granting and shedding take the same time however long the line is.
 
-Lines live in one process, beside the state that counts the permits: all policies that share a state share its lines,
-since a permit given back by one may be what another's waiter waits for.
+Lines live in one process. A limit's lines (`waiting_line`) are of another kind, since quota comes back by itself, with
+time: there the first in line has to ask again and again. A permit comes back by somebody's hand, and goes to the next.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any, Final
-from weakref import WeakKeyDictionary
+from typing import Final
 
 from rest_api_client.forks import in_child
-from rest_api_client.policies.state import State
 from rest_api_client.runtime import Event, Runtime
 
 PRIORITIES: Final = range(5)
@@ -53,10 +51,10 @@ class Line:
     def __len__(self) -> int:
         return sum(map(len, self.ranks))
 
-    def first(self) -> Place:
+    def first(self) -> Place | None:
         """Take out the next to be served."""
-        rank = next(rank for rank in reversed(self.ranks) if rank)
-        return rank.popitem(last=False)[0]
+        rank = next((rank for rank in reversed(self.ranks) if rank), None)
+        return rank.popitem(last=False)[0] if rank is not None else None
 
     def least(self, below: int) -> Place | None:
         """Take out the newest of the least important, if that is less important than `below`."""
@@ -98,9 +96,9 @@ class PriorityLines:
         while True:
             with self._lock:
                 line = self.busy.get(key)
-                if line is None:
+                place = None if line is None else line.first()
+                if line is None or place is None:
                     return False
-                place = line.first()
                 place.token = token
                 self._drop_empty(key, line)
             if place.event.set():
@@ -119,7 +117,7 @@ class PriorityLines:
 
     def _drop_empty(self, key: str, line: Line) -> None:
         if not any(line.ranks):
-            del self.busy[key]
+            self.busy.pop(key, None)
 
     def ahead(self, key: str, priority: int) -> int:
         """How many would be served before a newcomer of this priority."""
@@ -141,16 +139,3 @@ class PriorityLines:
 
     def __reduce__(self) -> tuple[type[PriorityLines], tuple[()]]:
         return PriorityLines, ()
-
-
-_lines: WeakKeyDictionary[State[Any], PriorityLines] = WeakKeyDictionary()
-_lock = threading.RLock()
-
-
-def lines_of(state: State[Any]) -> PriorityLines:
-    """The lines of those who wait for what this state counts: the same for everybody who shares it."""
-    with _lock:
-        found = _lines.get(state)
-        if found is None:
-            found = _lines[state] = PriorityLines()
-        return found

@@ -17,9 +17,9 @@ from rest_api_client.models import Response
 from rest_api_client.pipeline import Policy
 from rest_api_client.policies.bulkhead import Bulkhead
 from rest_api_client.policies.deadline import Deadline
+from rest_api_client.policies.permit_state import PermitState
 from rest_api_client.policies.permits import ENTER, Enter, Leave, Permits
 from rest_api_client.policies.priority_queue import PriorityLines
-from rest_api_client.policies.state import MemoryState
 from rest_api_client.script import Refuse, Script
 from tests.conftest import World
 from tests.rest_api_client.chain import Chain, a_request
@@ -173,7 +173,7 @@ def test_each_origin_has_permits_of_its_own(world: AnyWorld) -> None:
 
 def test_policies_that_share_a_state_share_the_line(world: AnyWorld) -> None:
     """A permit given back by one client wakes the other client's waiter."""
-    shared = MemoryState(lambda: Permits(1), world.runtime.now)
+    shared = PermitState(lambda: Permits(1), world.runtime.now)
     chains = [Chain(world.runtime, [Bulkhead(limit=1, state=shared)], respond(200, delay=2)) for _ in range(2)]
 
     async def body() -> None:

@@ -18,8 +18,8 @@ from rest_api_client.context import Call, CallOptions, Context
 from rest_api_client.exceptions import BulkheadFull, LoadShed
 from rest_api_client.models import Request, Response
 from rest_api_client.policies.bulkhead import Bulkhead
+from rest_api_client.policies.permit_state import PermitState
 from rest_api_client.policies.permits import PEEK, Permits
-from rest_api_client.policies.state import MemoryState
 from tests.rest_api_client.chain import a_request
 
 LIMIT, QUEUE, KEYS = 2, 3, ("/a", "/b")
@@ -128,7 +128,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.state: Any = MemoryState(lambda: Permits(LIMIT), lambda: 0.0)
+        self.state: Any = PermitState(lambda: Permits(LIMIT), lambda: 0.0)
         self.policy = Bulkhead(limit=LIMIT, queue=QUEUE, key=lambda request: request.url.target, state=self.state)
         self.models = {key: Model() for key in KEYS}
         self.callers: list[Caller] = []
