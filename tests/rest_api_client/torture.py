@@ -613,7 +613,13 @@ NEAR: Final = 1e-4
 """Seconds that are just before or after."""
 
 
-def others_suffered(scene: Scene, plain: Run, run: Run, strike: Strike) -> list[str]:
+def struck(runtime: str, scene: Scene, check: Check, strike: Strike, plain: Run) -> list[str]:
+    """Play a scene with a strike; everything that is found, in comparison with the scene in peace."""
+    run = play(runtime, scene, check, strike=strike)
+    return run.findings + _others(scene, plain, run, strike) + _swallowed(run, strike)
+
+
+def _others(scene: Scene, plain: Run, run: Run, strike: Strike) -> list[str]:
     """What became of the calls that were not struck."""
     if not scene.independent:
         return []
@@ -625,7 +631,7 @@ def others_suffered(scene: Scene, plain: Run, run: Run, strike: Strike) -> list[
     ]
 
 
-def swallowed(run: Run, strike: Strike) -> list[str]:
+def _swallowed(run: Run, strike: Strike) -> list[str]:
     """A cancellation of asyncio's own that met a call under way, and was not heard of again."""
     end = run.ends[strike.victim]
     return [f"the cancel was swallowed: {end.how}"] * (strike.how == "task" and run.struck and end.result != CANCELLED)

@@ -29,6 +29,7 @@ from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.policies.server_pacing import ServerPacing
 from rest_api_client.script import Chunk, Close, Delay, End, Head, Reset, Script, Stall
+from rest_api_client.streamed import StreamedResponse
 from tests.rest_api_client.cells import stream as streaming
 from tests.rest_api_client.torture import Call, Scene, Set
 from tests.rest_api_client.torture_checks import BURST, BYTES, TRUE_BYTES
@@ -53,7 +54,9 @@ class CountedDigest(DigestAuth):
             finally:
                 self.stage.auth_open -= 1
 
-        return counted()
+        kept = counted()
+        self.stage.memory.setdefault("flows", []).append(kept)  # or the collector would end it
+        return kept
 
 
 def everything(stage: Set, **changes: Any) -> dict[str, Any]:
@@ -165,14 +168,12 @@ async def upload(client: Any, stage: Set) -> Response:
 
 async def streamed_half(client: Any, stage: Set) -> bytes:
     """A stream that is left in its middle."""
-    async with streaming(client, "GET", "/stream", **stage.options) as response:
-        chunks = response.chunks()
-        try:
-            return await anext(chunks)
-        finally:
-            close = getattr(chunks, "aclose", None)
-            if close is not None:
-                await close()
+    async with streaming(client, "GET", "/stream", **stage.options) as streamed:
+        response = streamed.response
+        if isinstance(response, StreamedResponse):
+            pieces = stage.memory["kept"] = response.iter_bytes()  # or the collector would tidy up
+            return next(pieces)
+        return await anext(response.aiter_bytes())
 
 
 async def streamed_whole(client: Any, stage: Set) -> bytes:
@@ -205,12 +206,15 @@ def file_server() -> Answer:
     return answer
 
 
+async def old_file(client: Any, stage: Set) -> None:
+    """What stands where the download goes."""
+    stage.memory["whole"] = WHOLE
+    (stage.folder / "data").write_bytes(b"old")
+
+
 async def download(client: Any, stage: Set) -> Response:
     """A file over an old one."""
-    stage.memory["whole"] = WHOLE
-    target = stage.folder / "data"
-    target.write_bytes(b"old")
-    response: Response = await client.download("/file", target, **stage.options)
+    response: Response = await client.download("/file", stage.folder / "data", **stage.options)
     return response
 
 
@@ -242,7 +246,7 @@ ONE = [
     Scene("upload", by_path({"/upload": [BAD, body(b"ta", b"ken")]}), [Call(upload)], PLAIN),
     Scene("stream left", by_path({"/stream": [BAD, body(b"ab", b"cd", b"ef")]}), [Call(streamed_half)], PLAIN),
     Scene("stream read", by_path({"/stream": [body(b"ab", b"cd", b"ef")]}), [Call(streamed_whole)], PLAIN),
-    Scene("download", file_server, [Call(download)], PLAIN),
+    Scene("download", file_server, [Call(download)], PLAIN, before=old_file),
     Scene(
         "probe", by_path({"/down": [BAD], "/a": [body(b"up", b" again")]}), [get("/a")],
         with_everything(circuit_breaker=lambda stage: CircuitBreaker(consecutive_failures=1, min_calls=10**6, window=1e9)),
@@ -266,7 +270,7 @@ MIXED = {
 SEVERAL = [
     Scene("twins", by_path({"/a": [BAD, body(b"fi", b"ne")]}), [get("/a"), get("/a"), get("/a", after=0.05)], PLAIN),
     Scene(
-        "full limiter", by_path({}), [get("/a"), get("/b"), get("/c"), get("/d")],
+        "full limiter", by_path({path: [body(b"a", b"b")] for path in ("/a", "/b", "/c", "/d")}), [get("/a"), get("/b"), get("/c"), get("/d")],
         with_everything(rate_limit=lambda stage: limit(1, 3.0)),
     ),
     Scene(
