@@ -74,16 +74,21 @@ from rest_api_client.options import RequestOptions
 from rest_api_client.outcome import Kind, Outcome
 from rest_api_client.pipeline import Pipeline, Policy, Stage
 from rest_api_client.plugins import register
+from rest_api_client.policies.adaptive_retry import AdaptiveRetry
 from rest_api_client.policies.attempt_times import AttemptTimes
 from rest_api_client.policies.backoff import (
+    ConstantBackoff,
+    DecorrelatedBackoff,
     ExponentialBackoff,
+    FibonacciBackoff,
     LinearBackoff,
     Retry,
     RetryContext,
     RetryStrategy,
+    SmoothBackoff,
     Stop,
 )
-from rest_api_client.policies.budget import RetryBudget
+from rest_api_client.policies.budget import RetryBudget, RetryQuota, RetryThrottle
 from rest_api_client.policies.bulkhead import Bulkhead
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.coalesce import Coalesce
@@ -93,6 +98,7 @@ from rest_api_client.policies.dimensions import Bucket, Window
 from rest_api_client.policies.fallback import Fallback
 from rest_api_client.policies.hedging import Hedging
 from rest_api_client.policies.limiters import AIMD, Gradient2, Vegas
+from rest_api_client.policies.predictive_retry import PredictiveRetry
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.redirects import Redirects
 from rest_api_client.policies.retry import RetryConfig
@@ -128,6 +134,7 @@ __all__ = [
     "APIConfig",
     "APIError",
     "AdaptiveConcurrency",
+    "AdaptiveRetry",
     "Advice",
     "ApiKeyAuth",
     "AsyncAPIClient",
@@ -158,18 +165,21 @@ __all__ = [
     "ConnectError",
     "ConnectTimeout",
     "ConnectionOptions",
+    "ConstantBackoff",
     "Context",
     "CookieJar",
     "Deadline",
     "DeadlineExceeded",
     "DeadlineHeader",
     "DecodeError",
+    "DecorrelatedBackoff",
     "DigestAuth",
     "Event",
     "Exchange",
     "Explanation",
     "ExponentialBackoff",
     "Fallback",
+    "FibonacciBackoff",
     "Forecast",
     "Gradient2",
     "Guard",
@@ -192,6 +202,7 @@ __all__ = [
     "Pipeline",
     "Policy",
     "PoolTimeout",
+    "PredictiveRetry",
     "Problem",
     "Proceed",
     "ProxyError",
@@ -214,10 +225,13 @@ __all__ = [
     "RetryBudget",
     "RetryConfig",
     "RetryContext",
+    "RetryQuota",
     "RetryStrategy",
+    "RetryThrottle",
     "ServerError",
     "ServerPacing",
     "ServerSentEvent",
+    "SmoothBackoff",
     "Stage",
     "StatusError",
     "Stop",

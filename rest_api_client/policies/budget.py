@@ -86,17 +86,20 @@ class Budget(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RetryBudget:
-    """A share of the calls, and a few a second.
+    """A share of the calls, and a few a minute.
+
+    The defaults keep 200 clients of a call a second each, whose server is gone for a minute, below a tenth of repeats.
 
     Attributes:
         ratio: retries per first attempt, 0 to 1.
-        min_per_second: retries a second that are free, so that a client with little traffic can retry at all.
+        min_per_second: retries a second that are free, so that a client with little traffic can retry at all; by
+            default one in 20 s.
         burst: retries saved up at most, and what a new client starts with.
     """
 
     ratio: float = 0.1
-    min_per_second: float = 1.0
-    burst: float = 10.0
+    min_per_second: float = 0.05
+    burst: float = 4.0
     hears: ClassVar[Hears] = "calls"
 
     def __post_init__(self) -> None:
