@@ -10,6 +10,9 @@ Entering and leaving cost the same whoever leaves and however long the line is.
 
 A line also knows how much those in it want together (`before`), so that a newcomer can be told what it stands behind.
 
+Python's collector may end an abandoned call at any moment, and that call leaves its line then: in the same thread, even
+between two lines of code that hold the lock. So the lock is reentrant, and what is read here may be gone a line later.
+
 Lines live in one process. Quota can be shared between processes; a place in a line cannot.
 """
 
@@ -24,14 +27,14 @@ from rest_api_client.runtime import Event, Runtime
 
 
 class Place:
-    """A place in the line of `key`. `event` is what its owner waits for, while it waits."""
+    """A place in the line of `key`. `event` is what its owner waits for."""
 
     __slots__ = ("event", "key", "nudged", "wanted")
 
-    def __init__(self, key: str, wanted: tuple[int, ...] = ()) -> None:
+    def __init__(self, key: str, event: Event, wanted: tuple[int, ...]) -> None:
         self.key = key
+        self.event = event
         self.wanted = wanted
-        self.event: Event | None = None
         self.nudged = False
 
 
@@ -45,8 +48,10 @@ class _Line:
         self.wanted: list[int] = []
 
     @property
-    def head(self) -> Place:
-        return next(iter(self.places))
+    def head(self) -> Place | None:
+        for place in self.places:
+            return place
+        return None
 
     def add(self, place: Place) -> None:
         self.places[place] = None
@@ -68,7 +73,7 @@ class WaitingLines:
 
     def __init__(self) -> None:
         self._lines: dict[str, _Line] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         in_child(self.forget)
 
     def __contains__(self, key: str) -> bool:
@@ -77,16 +82,12 @@ class WaitingLines:
 
     def enter(self, key: str, runtime: Runtime, wanted: tuple[int, ...] = ()) -> tuple[Place, int]:
         """Take the last place of a line, and say how many stand before it. With none before it, it is the head."""
-        place = Place(key, wanted)
+        place = Place(key, runtime.event(), wanted)
         with self._lock:
-            line = self._lines.get(key)
-            if line is None:
-                line = self._lines[key] = _Line()
-            ahead = len(line.places)
-            if ahead:
-                place.event = runtime.event()
+            line = self._lines.get(key) or _Line()
             line.add(place)
-        return place, ahead
+            self._lines[key] = line
+            return place, len(line.places) - 1
 
     def before(self, key: str) -> tuple[int, tuple[int, ...]]:
         """How many a newcomer would stand behind, and what they want together."""
@@ -96,13 +97,13 @@ class WaitingLines:
 
     async def turn(self, place: Place, runtime: Runtime, timeout: float | None) -> bool:
         """Wait to become the head; False if `timeout` seconds passed first."""
-        assert place.event is not None
         return await runtime.wait(place.event, timeout)
 
     async def rest(self, place: Place, runtime: Runtime, seconds: float) -> None:
         """As the head: wait so long, or less if something was given back (`nudge`) since the last rest."""
+        event = runtime.event()
         with self._lock:
-            place.event = event = runtime.event()
+            place.event = event
             nudged, place.nudged = place.nudged, False
         if not nudged:
             await runtime.wait(event, seconds)
@@ -110,13 +111,11 @@ class WaitingLines:
     def nudge(self, key: str) -> None:
         """Something was given back: have the head of a line ask again."""
         with self._lock:
-            line = self._lines.get(key)
-            if line is None:
+            head = self._head(key)
+            if head is None:
                 return
-            head = line.head
             head.nudged, event = True, head.event
-        if event is not None:
-            event.set()
+        event.set()
 
     def leave(self, place: Place) -> None:
         """Give up a place, served or not. If it was the head's, the next one that can be woken becomes head."""
@@ -132,18 +131,20 @@ class WaitingLines:
             was_head = line.head is place
             line.remove(place)
             if not line.places:
-                del self._lines[place.key]
+                self._lines.pop(place.key, None)
         return was_head and bool(line.places)
 
     def _wake_head(self, key: str) -> None:
         while True:
             with self._lock:
-                line = self._lines.get(key)
-                head = None if line is None else line.head
-                event = None if head is None else head.event
-            if head is None or event is None or event.set():
+                head = self._head(key)
+            if head is None or head.event.set():
                 return
             self._remove(head)
+
+    def _head(self, key: str) -> Place | None:
+        line = self._lines.get(key)
+        return None if line is None else line.head
 
     def waiting(self, key: str) -> int:
         """How many stand in a line, its head included."""
@@ -151,7 +152,7 @@ class WaitingLines:
 
     def forget(self) -> None:
         """Start afresh, as all do in a forked child: those who waited are not here, and one may have held the lock."""
-        self._lines, self._lock = {}, threading.Lock()
+        self._lines, self._lock = {}, threading.RLock()
 
     def __reduce__(self) -> tuple[type[WaitingLines], tuple[()]]:
         return WaitingLines, ()

@@ -23,6 +23,7 @@ from rest_api_client.policies.priority_queue import PriorityLines
 from rest_api_client.script import Refuse, Script
 from tests.conftest import World
 from tests.rest_api_client.chain import Chain, a_request
+from tests.rest_api_client.collecting import CollectingKey, Never, abandon, uncollected
 from tests.rest_api_client.together import together
 
 AnyWorld = World[Any]
@@ -255,12 +256,8 @@ def test_an_abandoned_call_gives_its_permit_back_when_it_is_collected(world: Any
     """A coroutine that nobody awaits any more is ended by the collector, whatever is being done at that moment."""
     policy = Bulkhead(limit=1, queue=0).bind(world.runtime)
 
-    class Forever:
-        def __await__(self) -> Any:
-            yield
-
     async def proceed(request: Any, context: Context) -> Response:
-        await Forever()
+        await Never()
         return Response(200)
 
     call = policy(a_request(), Context(Call(world.runtime, Chain(world.runtime, [], respond()).random)), proceed)
@@ -269,6 +266,45 @@ def test_an_abandoned_call_gives_its_permit_back_when_it_is_collected(world: Any
     gc.collect()
     chain = Chain(world.runtime, [policy], respond(200))
     assert world.run(chain.send).status_code == 200
+
+
+async def _stand_for_ever(lines: PriorityLines) -> None:
+    place = lines.enter("k", 2, 9, _Gone(live=True))  # type: ignore[arg-type]
+    assert place is not None
+    try:
+        await Never()
+    finally:
+        lines.leave(place)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_an_abandoned_waiter_may_leave_while_a_permit_is_given_to_it(others: int) -> None:
+    """The collector ends it in the midst of that: the permit goes to the next one, or is not given to anybody."""
+    lines = PriorityLines()
+
+    def grant() -> bool:
+        abandon(_stand_for_ever(lines))
+        for _ in range(others):
+            lines.enter("k", 2, 9, _Gone(live=True))  # type: ignore[arg-type]
+        return lines.grant(CollectingKey("k", 1), 7)
+
+    assert uncollected(grant) == bool(others)
+    assert not lines.busy
+
+
+@pytest.mark.parametrize("lookup", [1, 2])
+def test_an_abandoned_waiter_may_leave_while_another_enters(lookup: int) -> None:
+    """The newcomer has its place, whatever became of the line in the meantime."""
+    lines = PriorityLines()
+
+    def enter() -> bool:
+        abandon(_stand_for_ever(lines))
+        return lines.enter(CollectingKey("k", lookup), 2, 9, _Gone(live=True)) is not None  # type: ignore[arg-type]
+
+    assert uncollected(enter)
+    assert lines.ahead("k", 0) == 1
+    assert lines.grant("k", 7)
+    assert not lines.busy
 
 
 def test_a_forked_child_starts_with_an_empty_line(real_world: AnyWorld) -> None:

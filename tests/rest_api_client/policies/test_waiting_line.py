@@ -12,6 +12,7 @@ import pytest
 from rest_api_client.policies.waiting_line import Place, WaitingLines
 from rest_api_client.runtime import Event
 from tests.conftest import World
+from tests.rest_api_client.collecting import CollectingKey, Never, abandon, uncollected
 from tests.rest_api_client.together import together
 
 AnyWorld = World[Any]
@@ -141,7 +142,7 @@ class Desk:
 
 
 def _line(*events: Event) -> tuple[WaitingLines, list[Place]]:
-    lines, desk = WaitingLines(), Desk(*events)
+    lines, desk = WaitingLines(), Desk(LiveEvent(), *events)
     return lines, [lines.enter("k", desk)[0] for _ in range(len(events) + 1)]  # type: ignore[arg-type]
 
 
@@ -163,7 +164,7 @@ def test_a_line_of_the_gone_is_empty() -> None:
     lines.leave(places[0])
     assert lines.waiting("k") == 0
     lines.leave(places[1])
-    assert lines.enter("k", Desk())[1] == 0  # type: ignore[arg-type]
+    assert lines.enter("k", Desk(LiveEvent()))[1] == 0  # type: ignore[arg-type]
 
 
 def test_a_copy_and_a_pickle_have_no_waiters() -> None:
@@ -197,7 +198,7 @@ def test_a_forked_child_starts_with_empty_lines() -> None:
 
 def test_a_newcomer_is_told_what_those_before_it_want_together() -> None:
     """Whoever leaves, from wherever in the line, takes what it wanted with it."""
-    lines, desk = WaitingLines(), Desk(*(LiveEvent() for _ in range(3)))
+    lines, desk = WaitingLines(), Desk(*(LiveEvent() for _ in range(4)))
     assert lines.before("k") == (0, ())
     wanted = [(1, 100), (2, 30), (3, 7), (4, 2)]
     places = [lines.enter("k", desk, each)[0] for each in wanted]  # type: ignore[arg-type]
@@ -230,3 +231,27 @@ def test_leaving_from_the_middle_keeps_the_order(world: AnyWorld) -> None:
     world.run(body)
     assert log == [0, 2, 3, 5, 6, 8]
     assert lines.waiting("k") == 0
+
+
+async def _stand_for_ever(lines: WaitingLines) -> None:
+    place, _ = lines.enter("k", Desk(LiveEvent()))  # type: ignore[arg-type]
+    try:
+        await Never()
+    finally:
+        lines.leave(place)
+
+
+@pytest.mark.parametrize("lookup", [1, 2])
+def test_an_abandoned_head_may_leave_while_another_enters(lookup: int) -> None:
+    """The collector ends a call in the midst of the line's own work: nobody hangs, and the next one learns of it."""
+    lines, event = WaitingLines(), LiveEvent()
+
+    def enter() -> tuple[Place, int]:
+        abandon(_stand_for_ever(lines))
+        return lines.enter(CollectingKey("k", lookup), Desk(event))  # type: ignore[arg-type]
+
+    place, ahead = uncollected(enter)
+    assert ahead == 0 or event.heard
+    assert lines.waiting("k") == 1
+    lines.leave(place)
+    assert "k" not in lines
