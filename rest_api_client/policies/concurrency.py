@@ -156,15 +156,24 @@ class AdaptiveConcurrency:
         began = context.runtime.now()
         try:
             response = await proceed(request, context)
+            leave = _ended(token, began, request, context, response)
         except BaseException as error:
-            await self._leave(key, _ended(token, began, request, context, error), request, context)
+            await self._give_up(key, token, began, request, context, error)
             raise
-        leave = _ended(token, began, request, context, response)
         if response.stream is not None:
             response.stream = HeldStream(response.stream, lambda: self._leave(key, leave, request, context))
             return response
         await self._leave(key, leave, request, context)
         return response
+
+    async def _give_up(
+        self, key: str, token: int, began: float, request: Request, context: Context, error: BaseException
+    ) -> None:
+        leave = Leave(token)  # teaches nothing, where the client's own classify fails
+        try:
+            leave = _ended(token, began, request, context, error)
+        finally:
+            await self._leave(key, leave, request, context)
 
     async def _leave(self, key: str, leave: Leave, request: Request, context: Context) -> None:
         assert self.door is not None

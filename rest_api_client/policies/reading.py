@@ -111,8 +111,18 @@ class Read:
         """Hand on the answer with its content, or as a stream where the call asked for one."""
         response = await proceed(request, context)
         if context.options.stream and response.status_code < 400:
-            return response
+            return await _judged(request, response, context)
         return await read(response, ERROR_BODY if context.options.stream else None)
+
+
+async def _judged(request: Request, response: Response, context: Context) -> Response:
+    """The answer, once it is known what it means: policies ask for that while nobody can close its stream any more."""
+    try:
+        context.classify(request, response)
+    except BaseException:
+        await close(response)
+        raise
+    return response
 
 
 async def read(response: Response, limit: int | None = None) -> Response:

@@ -178,14 +178,13 @@ HOOKS: Final[dict[str, Callable[[Callable[[Callable[..., Any]], Any]], dict[str,
     "true cost": lambda raising: {"rate_limit": replace(limit(), true_cost=raising(lambda request, response: None))},
     "key": lambda raising: {"bulkhead": Bulkhead(key=raising(lambda request: "key"))},
     "identity": lambda raising: {"coalesce": Coalesce(identity=raising(lambda request: "me"))},
-    "event": lambda raising: {"events": [raising(lambda event: None)]},
 }
-COUNTED = ("counted", "spent")
+COUNTED = ("counted for", "used", "spent")
 """What may differ where an outcome or a price could not be told."""
 
 
-@pytest.mark.parametrize("name", ["retry", "stream read", "stream read, direct", "hedge wins", "download, direct"])
-@pytest.mark.parametrize("hook", [hook for hook in HOOKS if hook != "event"])
+@pytest.mark.parametrize("name", ["retry", "stream read", "stream read, direct", "hedge wins", "download, direct", "learned limit"])
+@pytest.mark.parametrize("hook", HOOKS)
 def test_a_function_that_raises_leaves_nothing(runtime_name: str, name: str, hook: str) -> None:
     """Its error is the caller's, and what was held is given back, whichever of its calls it is."""
     scene = BY_NAME[name]
