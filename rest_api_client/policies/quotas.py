@@ -15,8 +15,6 @@ Moments are kept as they were told. What a wait adds up to is never rounded to b
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
@@ -69,27 +67,3 @@ def until(moment: float, now: float) -> float:
     if wait <= 0:
         return 0.0
     return wait if now + wait >= moment else wait + math.ulp(moment)
-
-
-def window_wait(
-    calls: int, period: float, landed: Sequence[float], flying: Collection[int], ahead: int, now: float
-) -> float:
-    """Seconds until a token is free for the one behind `ahead` others; a lower bound where it hangs on open answers.
-
-    Args:
-        calls: tokens there are.
-        period: seconds until a used token is back.
-        landed: when tokens were used, in rising order; also longer ago than a period.
-        flying: tokens in use.
-        ahead: how many are served first.
-        now: the present moment.
-    """
-    start = bisect_right(landed, now, key=lambda moment: moment + period)
-    used = len(landed) - start + len(flying)
-    free = max(0, calls - used)
-    rounds, turn = divmod(ahead, calls)
-    if turn < free:
-        return rounds * period
-    place = start + max(0, used - calls) + turn - free
-    back = until(landed[place] + period, now) if place < len(landed) else period
-    return back + rounds * period

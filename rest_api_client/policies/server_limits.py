@@ -18,11 +18,12 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import deque
+from collections.abc import Collection, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from rest_api_client.http.rate_limit_fields import REQUESTS, Reading
 from rest_api_client.http.resets import LONGEST
-from rest_api_client.policies.quotas import until, window_wait
+from rest_api_client.policies.quotas import until
 
 SPREAD: Final = 0.1
 """A pause is lengthened by up to this share of itself, never shortened."""
@@ -155,7 +156,7 @@ class ServerWindow:
 
     def wait(self, sent: Sent, ahead: int, spread: float | None, now: float) -> Wait:
         """Until enough of those sent fall out of the window."""
-        wait = window_wait(self.quota, self.seconds + MARGIN, sent.landed, sent.flying, ahead, now)
+        wait = _window_wait(self.quota, self.seconds + MARGIN, sent.landed, sent.flying, ahead, now)
         if wait:
             return wait, LIMITED
         start = bisect_right(sent.landed, now - self.seconds)
@@ -180,6 +181,30 @@ class ServerWindow:
         known = sent.since(now - self.seconds) + len(sent.flying)
         reset = self.seconds if reading.reset is None else min(reading.reset, self.seconds)
         sent.count_others(self.quota - reading.remaining - known, now + reset - self.seconds)
+
+
+def _window_wait(
+    calls: int, period: float, landed: Sequence[float], flying: Collection[int], ahead: int, now: float
+) -> float:
+    """Seconds until a token is free for the one behind `ahead` others; a lower bound where it hangs on open answers.
+
+    Args:
+        calls: tokens there are.
+        period: seconds until a used token is back.
+        landed: when tokens were used, in rising order; also longer ago than a period.
+        flying: tokens in use.
+        ahead: how many are served first.
+        now: the present moment.
+    """
+    start = bisect_right(landed, now, key=lambda moment: moment + period)
+    used = len(landed) - start + len(flying)
+    free = max(0, calls - used)
+    rounds, turn = divmod(ahead, calls)
+    if turn < free:
+        return rounds * period
+    place = start + max(0, used - calls) + turn - free
+    back = until(landed[place] + period, now) if place < len(landed) else period
+    return back + rounds * period
 
 
 class Remainder:

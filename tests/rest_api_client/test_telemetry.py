@@ -20,11 +20,13 @@ from rest_api_client.events import (
     CircuitChanged,
     CircuitRefused,
     Coalesced,
+    ConcurrencyChanged,
     CredentialsWithheld,
     Event,
     FellBack,
     HedgeDecided,
     HedgeEnded,
+    Queued,
     RateCut,
     RateLimited,
     Redirected,
@@ -76,6 +78,12 @@ EVENTS: list[tuple[Event, int, str, dict[str, Any]]] = [
      {"duration": 2.0}),
     (RateLimited(waited=0.0, refused=True, reason="limit", **COMMON), logging.INFO, "refused by limit",
      {"reason": "limit"}),
+    (Queued(key="https://o:443", waited=2.0, refused=False, reason="queued", **COMMON), logging.INFO,
+     "waited 2.000 s in line for https://o:443: queued", {"reason": "queued", "duration": 2.0}),
+    (Queued(key="https://o:443", waited=2.0, refused=True, reason="shed", **COMMON), logging.INFO,
+     "refused after 2.000 s in line for https://o:443: shed", {"reason": "shed", "duration": 2.0}),
+    (ConcurrencyChanged(key="https://o:443", before=20, after=19, **COMMON), logging.DEBUG,
+     "concurrency of https://o:443: 20 to 19", {"reason": "concurrency changed"}),
     (RateCut(key="https://o:443", rate=1.4, **COMMON), logging.INFO,
      "https://o:443 asks for fewer requests: 1.4 a second", {"reason": "rate cut"}),
     (HedgeDecided(decision="hedge", delay=0.25, **COMMON), logging.INFO, "no answer in 0.250 s: hedge",
@@ -243,7 +251,7 @@ def test_metrics_count_by_what_matters() -> None:
         {"status 503": 1},
         {"budget empty": 1},
     )
-    assert shown["waited"] == 2.25
+    assert shown["waited"] == 6.25
     durations: Any = shown["durations"]
     assert (durations["0.005"], durations["2.5"], durations["+Inf"], sum(durations.values())) == (4, 1, 1, 6)
     assert json.loads(json.dumps(shown)) == shown
