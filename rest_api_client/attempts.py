@@ -91,9 +91,7 @@ def _begin(call: Call, memory: dict[str, Kept]) -> Context:
     started = call.runtime.now() - call.started
     with call.lock:
         attempt.record = len(call.attempts)
-        call.attempts.append(
-            Attempt(number=attempt.record + 1, started=started, elapsed=0.0, url="", reason="in flight")
-        )
+        call.attempts.append(Attempt.begun(attempt.record + 1, started))
     return attempt
 
 
@@ -188,12 +186,11 @@ async def _read_off(stream: ByteStream, exchange: Exchange, runtime: Runtime) ->
     exchange.timeouts = replace(limits, read=min(limits.read or DRAIN_SECONDS, DRAIN_SECONDS))
     chunks = aiter(stream)
     try:
-        with suppress(APIError, TimeoutError):
-            async with runtime.fail_after(until):
-                async for piece in chunks:
-                    taken += len(piece)
-                    if taken > DRAINED or runtime.now() >= until:
-                        return
+        with suppress(APIError, TimeoutError), runtime.fail_after(until):
+            async for piece in chunks:
+                taken += len(piece)
+                if taken > DRAINED or runtime.now() >= until:
+                    return
     finally:
         await finish(chunks)
 

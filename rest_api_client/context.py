@@ -67,22 +67,13 @@ class Call:
     newest answer with its outcome, since several policies ask for the same.
     """
 
-    __slots__ = (
-        "_id",
-        "attempts",
-        "chain",
-        "classify",
-        "deadline",
-        "emit",
-        "judged",
-        "last",
-        "lock",
-        "only",
-        "options",
-        "random",
-        "runtime",
-        "started",
-    )
+    # What most calls leave as it is stands in the class: making a call is on every request's path.
+    only: frozenset[type[Event]] | None = None
+    deadline: float | None = None
+    last: Response | Exception | None = None
+    chain: Pipeline | None = None
+    judged: tuple[Response | None, Outcome] = _NOTHING_JUDGED
+    _id: str | None = None
 
     def __init__(
         self,
@@ -98,15 +89,9 @@ class Call:
         self.options = options
         self.classify = classify
         self.emit = emit
-        self.only: frozenset[type[Event]] | None = None
         self.started = runtime.now()
-        self.deadline: float | None = None
         self.attempts: list[Attempt] = []
         self.lock = threading.Lock()
-        self.last: Response | Exception | None = None
-        self.chain: Pipeline | None = None
-        self.judged: tuple[Response | None, Outcome] = _NOTHING_JUDGED
-        self._id: str | None = None
 
     def cause(self) -> Exception | None:
         """What `last` amounts to as an error; None where nothing went wrong there."""
@@ -139,19 +124,12 @@ class Context:
         withheld: names of the client's credentials left out, since they do not belong to the request's origin.
     """
 
-    __slots__ = (
-        "again",
-        "call",
-        "emit",
-        "exchange",
-        "memory",
-        "notes",
-        "options",
-        "random",
-        "record",
-        "runtime",
-        "withheld",
-    )
+    exchange: Exchange | None = None
+    record = -1
+    again: Request | None = None
+    memory: dict[str, Any] | None = None
+    withheld: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -159,12 +137,6 @@ class Context:
         self.random = call.random
         self.options = call.options
         self.emit = call.emit
-        self.exchange: Exchange | None = None
-        self.record = -1
-        self.again: Request | None = None
-        self.memory: dict[str, Any] | None = None
-        self.withheld: tuple[str, ...] = ()
-        self.notes: tuple[Note, ...] = ()
 
     @property
     def remaining(self) -> float | None:

@@ -28,7 +28,7 @@ from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.policies.deadline import ambient_moment
 from rest_api_client.policies.prices import Amount, Prices
-from rest_api_client.policies.quotas import Costs, Land, Peek, Return, Take
+from rest_api_client.policies.quotas import Costs, Land, Return, Take
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.state import Decision
 from rest_api_client.policies.token_queue import Turn
@@ -77,25 +77,25 @@ class _Turns:
         if not isinstance(limit, RateLimit):
             raise ConfigurationError(f"Limiter({limit!r}): give a RateLimit(...)")
         self.limit = limit.counting(runtime)
+        assert self.limit.tokens is not None
+        self._tokens = self.limit.tokens
         self._runtime = runtime
 
     async def take(self, cost: Amount | None, key: str, max_wait: float | Unset | None) -> Permit:
         limit, runtime = self.limit, self._runtime
-        assert limit.state is not None
         patience = limit.max_wait if isinstance(max_wait, Unset) else max_wait
         if patience is not limit.max_wait:
             check_at_least("Limiter", 0, off="as long as it takes", max_wait=patience)
         costs = self._costs(cost)
-        turn = Turn(limit.lines, limit.state, key, runtime, patience, ambient_moment(runtime.clock), Take(costs))
-        decision = self._fitting(await turn.come(), costs)
+        turn = Turn(self._tokens, key, runtime, patience, ambient_moment(runtime.clock), Take(costs))
+        decision = await turn.come()
         if not decision.token:
             raise turn.refusal(decision, "Limiter")
         return Permit(limit.prices, key, costs, decision.token, turn.waited)
 
     async def end(self, permit: Permit) -> None:
-        assert self.limit.state is not None
-        await self.limit.state.apply(permit.key, permit.end)
-        self.limit.lines.nudge(permit.key)
+        await self._tokens.state.apply(permit.key, permit.end)
+        self._tokens.lines.nudge(permit.key)
 
     async def pay(self, cost: Amount | None, key: str, max_wait: float | Unset | None) -> float:
         permit = await self.take(cost, key, max_wait)
@@ -103,19 +103,17 @@ class _Turns:
         return permit.waited
 
     async def try_to_pay(self, cost: Amount | None, key: str) -> bool:
-        limit, costs = self.limit, self._costs(cost)
-        assert limit.state is not None
-        turn = Turn(limit.lines, limit.state, key, self._runtime, 0, None, Take(costs))
+        costs = self._costs(cost)
+        turn = Turn(self._tokens, key, self._runtime, 0, None, Take(costs))
         decision = self._fitting(await turn.come(), costs)
         if decision.token:
-            await limit.state.apply(key, Land(decision.token))
+            await self._tokens.state.apply(key, Land(decision.token))
         return bool(decision.token)
 
     async def wait_time(self, cost: Amount | None, key: str) -> float:
-        limit, costs = self.limit, self._costs(cost)
-        assert limit.state is not None
-        ahead, before = limit.lines.before(key)
-        return self._fitting(await limit.state.apply(key, Peek(ahead, costs, before)), costs).wait
+        costs = self._costs(cost)
+        decision, _ = await self._tokens.peek(key, costs)
+        return self._fitting(decision, costs).wait
 
     def _fitting(self, decision: Decision, costs: Costs) -> Decision:
         if decision.verdict == "refuse":

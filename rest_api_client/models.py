@@ -126,7 +126,7 @@ class Note:
     wait: float = 0.0
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Attempt:
     """One request that was put on the wire, or that the chain stopped just before.
 
@@ -161,6 +161,14 @@ class Attempt:
     peer: str | None = None
     http_version: str | None = None
     notes: tuple[Note, ...] = ()
+
+    @classmethod
+    def begun(cls, number: int, started: float) -> Attempt:
+        """A record of what has just begun. Only what is known is set; the rest are the class's defaults."""
+        record = cls.__new__(cls)
+        record.number, record.started = number, started
+        record.elapsed, record.url, record.reason = 0.0, "", "in flight"
+        return record
 
 
 class Response:

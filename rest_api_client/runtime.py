@@ -19,7 +19,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
 from inspect import isasyncgen
 from types import FrameType
@@ -176,7 +176,7 @@ class Runtime(Protocol):
         """
         ...
 
-    def fail_after(self, deadline: float | None) -> AbstractAsyncContextManager[None]:
+    def fail_after(self, deadline: float | None) -> AbstractContextManager[None]:
         """End the block with TimeoutError at the moment `deadline`; at once if that has passed. None is no limit.
 
         A sync runtime cannot interrupt code: it publishes the deadline, which waits and transports obey.

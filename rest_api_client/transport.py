@@ -103,34 +103,19 @@ class Exchange:
         http_version: as negotiated.
     """
 
-    __slots__ = (
-        "_abort",
-        "_lock",
-        "aborted",
-        "bytes_sent",
-        "clock",
-        "deadline",
-        "handed_over",
-        "http_version",
-        "peer",
-        "phase",
-        "proof",
-        "refused",
-        "timeouts",
-    )
+    phase: Phase = "queued"
+    handed_over = False
+    bytes_sent = 0
+    refused = False
+    proof = False
+    peer: str | None = None
+    http_version: str | None = None
+    aborted = False
 
     def __init__(self, clock: Clock, timeouts: Timeouts, deadline: float | None = None) -> None:
         self.clock = clock
         self.timeouts = timeouts
         self.deadline = deadline
-        self.phase: Phase = "queued"
-        self.handed_over = False
-        self.bytes_sent = 0
-        self.refused = False
-        self.proof = False
-        self.peer: str | None = None
-        self.http_version: str | None = None
-        self.aborted = False
         self._abort: list[Callable[[], object]] = []
         self._lock = threading.Lock()
 

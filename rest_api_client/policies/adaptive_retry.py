@@ -30,10 +30,10 @@ from rest_api_client.forecast import Forecast
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import IN_PROGRESS, Kind, Outcome
 from rest_api_client.policies.cubic import CUT, Answered, ClientRate, RateCommand
-from rest_api_client.policies.quotas import Peek, Return
+from rest_api_client.policies.quotas import Return
 from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.policies.state import MemoryState, State
-from rest_api_client.policies.token_queue import take_token
+from rest_api_client.policies.token_queue import TokenQueue
 from rest_api_client.policies.waiting_line import WaitingLines
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
@@ -61,13 +61,13 @@ class AdaptiveRetry(RetryConfig):
 
     max_wait: float | None = None
     rates: State[RateCommand] | None = field(default=None, compare=False, repr=False)
-    lines: WaitingLines = field(default_factory=WaitingLines, init=False, compare=False, repr=False)
+    tokens: TokenQueue | None = field(default=None, init=False, compare=False, repr=False)
 
     def __post_init__(self, max_retries: int | None) -> None:
         super().__post_init__(max_retries)
         check_at_least(NAME, 0, off="as long as the deadline allows", max_wait=self.max_wait)
-        if isinstance(self.rates, RateState):
-            object.__setattr__(self, "lines", self.rates.lines)
+        if self.rates is not None:
+            object.__setattr__(self, "tokens", TokenQueue(NAME, self.rates, self.max_wait))
 
     def bind(self, runtime: Runtime) -> RetryConfig:
         """This policy with a budget and rates of its own, unless it was given them."""
@@ -84,14 +84,14 @@ class AdaptiveRetry(RetryConfig):
         return await super().__call__(request, context, partial(self._in_turn, proceed))
 
     async def _in_turn(self, proceed: Proceed, request: Request, context: Context) -> Response:
-        rates, key = self.rates, str(request.url.origin)
-        assert rates is not None, "bind() first: a pipeline does"
-        token = await take_token(self.lines, rates, key, request, context, self.max_wait, NAME)
+        tokens, key = self.tokens, str(request.url.origin)
+        assert tokens is not None, "bind() first: a pipeline does"
+        token = await tokens.take(key, request, context)
         try:
             response = await proceed(request, context)
         except RefusedError:
-            await rates.apply(key, Return(token))
-            self.lines.nudge(key)
+            await tokens.state.apply(key, Return(token))
+            tokens.lines.nudge(key)
             raise
         except Exception as error:
             if getattr(error, "response", None) is not None:
@@ -105,31 +105,23 @@ class AdaptiveRetry(RetryConfig):
         return response
 
     async def _learn(self, request: Request, context: Context, token: int, outcome: Outcome) -> None:
-        assert self.rates is not None
+        assert self.tokens is not None
         key = str(request.url.origin)
-        learned = await self.rates.apply(key, Answered(token, _throttled(outcome)))
-        self.lines.nudge(key)
+        learned = await self.tokens.state.apply(key, Answered(token, _throttled(outcome)))
+        self.tokens.lines.nudge(key)
         if learned.reason == CUT and learned.value is not None:
             context.note(NAME, CUT)
             context.tell(RateCut, request, key=key, rate=learned.value)
 
     async def forecast(self, request: Request, context: Context) -> Forecast:
         """What `RetryConfig` says, and whether the request would have to wait for its turn."""
-        foreseen, key = await super().forecast(request, context), str(request.url.origin)
-        assert self.rates is not None, "bind() first: a pipeline does"
-        decision = await self.rates.apply(key, Peek(self.lines.before(key)[0]))
-        if decision.verdict == "allow":
+        assert self.tokens is not None, "bind() first: a pipeline does"
+        foreseen = await super().forecast(request, context)
+        turn = await self.tokens.forecast(str(request.url.origin), context)
+        if turn.verdict == "pass":
             return foreseen
-        left = context.remaining
-        late = left is not None and decision.wait >= left
-        late = late or (self.max_wait is not None and decision.wait > self.max_wait)
-        return replace(
-            foreseen,
-            verdict="refuse" if late else "wait",
-            reason=decision.reason,
-            wait=decision.wait,
-            text=f"the rate that {key} takes has room in {decision.wait:.3g} s; {foreseen.text}",
-        )
+        text = f"{turn.text}; {foreseen.text}"
+        return replace(foreseen, verdict=turn.verdict, reason=turn.reason, wait=turn.wait, text=text)
 
 
 def _throttled(outcome: Outcome) -> bool:

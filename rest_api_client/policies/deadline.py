@@ -80,12 +80,15 @@ class Deadline:
             DeadlineExceeded: the time was up, or was up before anything was sent.
         """
         call = context.call
-        call.deadline = moment = earlier(call.deadline, self._moment(context))
+        moment = self._moment(context)
+        if call.deadline is not None:
+            moment = earlier(call.deadline, moment)
         if moment is None:
             return await proceed(request, context)
+        call.deadline = moment
         own: TimeoutError | None = None
         try:
-            async with context.runtime.fail_after(moment):
+            with context.runtime.fail_after(moment):
                 try:
                     return await proceed(request, context)
                 except TimeoutError as error:
@@ -116,7 +119,8 @@ class Deadline:
             check_above_zero("", off="no deadline", deadline=asked)
             seconds = asked
         own = None if seconds is None else context.call.started + seconds
-        return earlier(own, ambient_moment(context.runtime.clock))
+        ambient = ambient_moment(context.runtime.clock)
+        return own if ambient is None else earlier(own, ambient)
 
 
 def _raise_exceeded(request: Request, context: Context, moment: float, error: TimeoutError) -> NoReturn:

@@ -18,6 +18,7 @@ from rest_api_client.http.rate_limit_fields import Reading
 from rest_api_client.policies.quotas import Land, Peek, QuotaCommand, Return, Take, until
 from rest_api_client.policies.server_limits import NO_WAIT, SPREAD, Sent, ServerLimit, Wait, can_count, kind_of
 from rest_api_client.policies.state import ALLOW, Decision, MemoryState
+from rest_api_client.policies.waiting_line import WaitingLines
 
 RELEASE: Final = 5.0
 """Seconds in which all who waited for a pause are let out, at most; a tenth of the pause where that is shorter."""
@@ -152,13 +153,16 @@ class Pace:
 
 
 class PaceState(MemoryState[PaceCommand]):
-    """Pace by key in this process, with a short way for the usual case: no command, no decision, no coroutine."""
+    """Pace by key in this process, and the lines to it, with a short way for the usual case: see `QuotaState`."""
 
     def __init__(self, fresh: Callable[[], Pace], now: Callable[[], float]) -> None:
         super().__init__(fresh, now)
+        self.lines = WaitingLines()
 
     def take(self, key: str) -> int:
-        """A token if there is one now, else 0: `apply` says why. Nobody may stand in line."""
+        """A token, if there is one for whoever comes now and nobody is overtaken; else 0: `apply` says why."""
+        if key in self.lines:
+            return 0
         with self._lock:
             pace = self._objects.get(key)
             if not isinstance(pace, Pace):  # a new key: `apply` begins it

@@ -32,10 +32,9 @@ from rest_api_client.policies.dimensions import Bucket, Dimension, Limits, Windo
 from rest_api_client.policies.keys import Key, check_key, key_of
 from rest_api_client.policies.prices import Cost, Prices, TrueCost
 from rest_api_client.policies.quota_state import QuotaState
-from rest_api_client.policies.quotas import Costs, Land, Peek, QuotaCommand, Take
-from rest_api_client.policies.state import Decision, State
-from rest_api_client.policies.token_queue import Turn, end_token
-from rest_api_client.policies.waiting_line import WaitingLines
+from rest_api_client.policies.quotas import Costs, Land, QuotaCommand, Take
+from rest_api_client.policies.state import State
+from rest_api_client.policies.token_queue import TokenQueue
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
 
@@ -74,7 +73,7 @@ class RateLimit:
     key: Key = "client"
     max_wait: float | None = None
     state: State[QuotaCommand] | None = field(default=None, compare=False, repr=False)
-    lines: WaitingLines = field(init=False, compare=False, repr=False)
+    tokens: TokenQueue | None = field(default=None, init=False, compare=False, repr=False)
     prices: Prices = field(init=False, compare=False, repr=False)
     usual: Costs | None = field(init=False, compare=False, repr=False)
     stage = Stage.RATE_LIMIT
@@ -89,8 +88,8 @@ class RateLimit:
                 f"RateLimit(true_cost={self.true_cost!r}): give a function of request and response"
             )
         prices = Prices(tuple(self.dimensions()), self.cost, self.true_cost)
-        lines = self.state.lines if isinstance(self.state, QuotaState) else WaitingLines()
-        object.__setattr__(self, "lines", lines)
+        if self.state is not None:
+            object.__setattr__(self, "tokens", TokenQueue(NAME, self.state, self.max_wait, self.too_large))
         object.__setattr__(self, "prices", prices)
         object.__setattr__(self, "usual", None if callable(self.cost) else prices.usual)
 
@@ -140,36 +139,25 @@ class RateLimit:
             RateLimitExceeded: its turn would come too late, `retry_after` says when; or never, at this cost.
             HookError: `cost` or `true_cost` gave no amount.
         """
-        state, key = self.state, "client" if self.key == "client" else key_of(self.key, request)
-        assert state is not None, "bind() first: a pipeline does"
+        state, tokens, key = self.state, self.tokens, "client" if self.key == "client" else key_of(self.key, request)
+        assert tokens is not None, "bind() first: a pipeline does"
         costs = self.prices.of(request) if self.usual is None else self.usual
         token = state.take(key, costs) if isinstance(state, QuotaState) else 0
         if not token:
-            token = await self._wait(key, costs, request, context)
+            token = await tokens.take(key, request, context, Take(costs))
         try:
             response = await proceed(request, context)
         except BaseException as error:
-            await end_token(self.lines, state, key, token, context, error)
+            await tokens.end(key, token, context, error)
             raise
         if self.true_cost is None and isinstance(state, QuotaState):
             state.end(key, token)
         else:
-            await self._settle(state, key, token, costs, request, response)
+            await self._settle(tokens, key, token, costs, request, response)
         return response
 
-    async def _wait(self, key: str, costs: Costs, request: Request, context: Context) -> int:
-        assert self.state is not None
-        turn = Turn(self.lines, self.state, key, context.runtime, self.max_wait, context.call.deadline, Take(costs))
-        decision = await turn.come()
-        turn.tell(NAME, decision, request, context)
-        if decision.verdict == "refuse":
-            raise self.too_large(request.label, costs, request)
-        if not decision.token:
-            raise turn.refusal(decision, request.label, request)
-        return decision.token
-
     async def _settle(
-        self, state: State[QuotaCommand], key: str, token: int, costs: Costs, request: Request, response: Response
+        self, tokens: TokenQueue, key: str, token: int, costs: Costs, request: Request, response: Response
     ) -> None:
         used = costs
         try:
@@ -178,9 +166,9 @@ class RateLimit:
             await close(response)
             raise
         finally:
-            await state.apply(key, Land(token, used))
+            await tokens.state.apply(key, Land(token, used))
             if used != costs:
-                self.lines.nudge(key)
+                tokens.lines.nudge(key)
 
     def too_large(self, label: str, costs: Costs, request: Request | None = None) -> RateLimitExceeded:
         """What says that no wait helps."""
@@ -193,30 +181,10 @@ class RateLimit:
 
     async def forecast(self, request: Request, context: Context) -> Forecast:
         """Whether the request would go now, wait or be refused; nothing is taken and no line entered."""
-        key, costs = key_of(self.key, request), self.prices.of(request)
-        ahead, before = self.lines.before(key) if any(costs) else (0, ())
-        assert self.state is not None, "bind() first: a pipeline does"
-        decision = await self.state.apply(key, Peek(ahead, costs, before))
-        facts = {"key": key, "cost": dict(zip(self.prices.names, costs, strict=True)), "ahead": ahead}
-        return self._foreseen(decision, key, context.remaining, facts)
-
-    def _foreseen(self, decision: Decision, key: str, time_left: float | None, facts: Mapping[str, object]) -> Forecast:
-        if decision.verdict == "refuse":
-            text = "It costs more than the limit ever lets through."
-            return Forecast(policy=NAME, verdict="refuse", reason=decision.reason, text=text, facts=facts)
-        if decision.verdict == "allow" and not facts["ahead"]:
-            return Forecast(policy=NAME, text=f"The limit of {key!r} has room.", facts=facts)
-        late = time_left is not None and decision.wait >= time_left
-        refused = late or (self.max_wait is not None and (not self.max_wait or decision.wait > self.max_wait))
-        text = f"The limit of {key!r} has room in {decision.wait:.3g} s, {facts['ahead']} stand before it."
-        return Forecast(
-            policy=NAME,
-            verdict="refuse" if refused else "wait",
-            reason=decision.reason or "queued",
-            text=text,
-            wait=decision.wait,
-            facts=facts,
-        )
+        assert self.tokens is not None, "bind() first: a pipeline does"
+        costs = self.prices.of(request)
+        facts = {"cost": dict(zip(self.prices.names, costs, strict=True))}
+        return await self.tokens.forecast(key_of(self.key, request), context, costs, facts)
 
 
 def _check_limits(limits: object, requests: bool) -> None:

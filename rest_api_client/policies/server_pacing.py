@@ -23,7 +23,7 @@ from rest_api_client.checks import check_above_zero, check_at_least
 from rest_api_client.context import Context
 from rest_api_client.events import report
 from rest_api_client.exceptions import ConfigurationError
-from rest_api_client.forecast import Forecast, Verdict
+from rest_api_client.forecast import Forecast
 from rest_api_client.http.rate_limit_fields import Advice, Dialect, Reading, read_fields, silent
 from rest_api_client.http.resets import LONGEST, server_now
 from rest_api_client.models import Request, Response
@@ -31,11 +31,10 @@ from rest_api_client.outcome import SECONDARY, Kind, Outcome, classify_http
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.keys import Key, check_key, key_of
 from rest_api_client.policies.pace import Lesson, Pace, PaceCommand, PaceState
-from rest_api_client.policies.quotas import Land, Peek
+from rest_api_client.policies.quotas import Land
 from rest_api_client.policies.server_limits import SPREAD
 from rest_api_client.policies.state import State
-from rest_api_client.policies.token_queue import end_token, take_token
-from rest_api_client.policies.waiting_line import WaitingLines
+from rest_api_client.policies.token_queue import TokenQueue
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
 
@@ -67,7 +66,7 @@ class ServerPacing:
     spread: float | None = 60.0
     dialects: tuple[Dialect, ...] = ()
     state: State[PaceCommand] | None = field(default=None, compare=False, repr=False)
-    lines: WaitingLines = field(default_factory=WaitingLines, init=False, compare=False, repr=False)
+    tokens: TokenQueue | None = field(default=None, init=False, compare=False, repr=False)
     scopes: _Scopes = field(default_factory=dict, init=False, compare=False, repr=False)
     stage = Stage.RATE_LIMIT
 
@@ -76,6 +75,8 @@ class ServerPacing:
         check_above_zero(NAME, off="never", spread=self.spread)
         check_key(NAME, self.key)
         object.__setattr__(self, "dialects", _functions(self.dialects))
+        if self.state is not None:
+            object.__setattr__(self, "tokens", TokenQueue(NAME, self.state, self.max_wait))
 
     def fresh(self) -> Pace:
         """The pure object of one key."""
@@ -91,19 +92,17 @@ class ServerPacing:
         Raises:
             RateLimitExceeded: that would be too late; `retry_after` says when.
         """
-        state = self.state
+        state, tokens = self.state, self.tokens
         key = self._key(request) if self.scopes else key_of(self.key, request)
-        assert state is not None, "bind() first: a pipeline does"
+        assert state is not None and tokens is not None, "bind() first: a pipeline does"  # noqa: PT018
         short = state if isinstance(state, PaceState) else None
-        token = short.take(key) if short is not None and key not in self.lines else 0
-        if not token:
-            token = await take_token(self.lines, state, key, request, context, self.max_wait, NAME)
+        token = (short.take(key) if short is not None else 0) or await tokens.take(key, request, context)
         try:
             response = await proceed(request, context)
             plain = context.call.classify is classify_http and not self.dialects and silent(response.headers)
             lesson = None if plain else self._lesson(token, request, response, context)
         except BaseException as error:
-            await end_token(self.lines, state, key, token, context, error)
+            await tokens.end(key, token, context, error)
             raise
         if lesson is not None:
             await self._teach(state, key, request, *lesson)
@@ -111,23 +110,14 @@ class ServerPacing:
             short.land(key, token)
         else:
             await state.apply(key, Land(token))
-        if key in self.lines:
-            self.lines.nudge(key)
+        if key in tokens.lines:
+            tokens.lines.nudge(key)
         return response
 
     async def forecast(self, request: Request, context: Context) -> Forecast:
         """Whether it would let the request through now."""
-        state, key = self.state, self._key(request)
-        assert state is not None, "bind() first: a pipeline does"
-        decision = await state.apply(key, Peek(self.lines.waiting(key)))
-        facts = {"key": key, "waiting": self.lines.waiting(key)}
-        if decision.verdict == "allow":
-            return Forecast(policy=NAME, facts=facts)
-        left, wait = context.remaining, decision.wait
-        late = (left is not None and wait >= left) or (self.max_wait is not None and wait > self.max_wait)
-        text = f"{decision.reason} of {key} asks to wait {wait:.3g} s{', which is too long' if late else ''}"
-        verdict: Verdict = "refuse" if late else "wait"
-        return Forecast(policy=NAME, verdict=verdict, reason=decision.reason, text=text, wait=wait, facts=facts)
+        assert self.tokens is not None, "bind() first: a pipeline does"
+        return await self.tokens.forecast(self._key(request), context)
 
     def _key(self, request: Request) -> str:
         key = key_of(self.key, request)

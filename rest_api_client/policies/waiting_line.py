@@ -21,6 +21,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import Any
 
 from rest_api_client.forks import in_child
 from rest_api_client.runtime import Event, Runtime
@@ -156,3 +157,9 @@ class WaitingLines:
 
     def __reduce__(self) -> tuple[type[WaitingLines], tuple[()]]:
         return WaitingLines, ()
+
+
+def lines_of(state: Any) -> WaitingLines:
+    """The lines that come with a state of this process; new ones for a store elsewhere, which has none."""
+    lines = getattr(state, "lines", None)
+    return lines if isinstance(lines, WaitingLines) else WaitingLines()

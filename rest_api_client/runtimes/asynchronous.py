@@ -12,7 +12,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
+from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar, Token, copy_context
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
@@ -71,7 +71,7 @@ class AsyncRuntime:
                 await event.wait()
         return event.is_set()
 
-    def fail_after(self, deadline: float | None) -> AbstractAsyncContextManager[None]:
+    def fail_after(self, deadline: float | None) -> AbstractContextManager[None]:
         """Cancel the block at the moment `deadline` and raise TimeoutError."""
         return _CancellingDeadline(self, deadline)
 
@@ -163,7 +163,7 @@ class _CancellingDeadline:
         self._scope: _AsyncioLimit | AbstractContextManager[anyio.CancelScope] | None = None
         self._token: Token[float | None] | None = None
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         if self._at is None:
             return
         runtime = self._runtime
@@ -176,7 +176,7 @@ class _CancellingDeadline:
         self._scope = anyio.fail_after(left) if _in_trio() else _AsyncioLimit(left)
         self._scope.__enter__()
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         if self._token is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractContextManager
 from contextvars import Token, copy_context
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
@@ -103,7 +103,7 @@ class SyncRuntime:
             raise Aborted(deadline)
         return event.is_set()
 
-    def fail_after(self, deadline: float | None) -> AbstractAsyncContextManager[None]:
+    def fail_after(self, deadline: float | None) -> AbstractContextManager[None]:
         """Publish a deadline for the block; TimeoutError if it has passed or a wait in the block reaches it."""
         return _PublishedDeadline(self, deadline)
 
@@ -282,7 +282,7 @@ class _PublishedDeadline:
         self._deadline = None if at is None else Deadline(at)
         self._token: Token[Deadline | None] | None = None
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         deadline = self._deadline
         if deadline is None:
             return
@@ -291,7 +291,7 @@ class _PublishedDeadline:
         outer = current_deadline.get()
         self._token = current_deadline.set(deadline if outer is None or deadline.at < outer.at else outer)
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._token is not None:

@@ -431,7 +431,7 @@ def test_a_deadline_ends_a_sleep_on_the_moment(world: World[VirtualClock]) -> No
 
     async def body() -> None:
         with pytest.raises(TimeoutError):  # noqa: PT012 - the block is what is tested
-            async with world.runtime.fail_after(5):
+            with world.runtime.fail_after(5):
                 assert world.runtime.deadline() == 5
                 await world.runtime.sleep(100)
         assert world.runtime.now() == 5
@@ -445,7 +445,7 @@ def test_a_deadline_ends_a_wait_on_the_moment(world: World[VirtualClock]) -> Non
 
     async def body() -> None:
         with pytest.raises(TimeoutError):  # noqa: PT012 - as above
-            async with world.runtime.fail_after(5):
+            with world.runtime.fail_after(5):
                 assert await world.runtime.wait(world.runtime.event(), 2) is False
                 await world.runtime.wait(world.runtime.event())
         assert world.runtime.now() == 5
@@ -457,10 +457,10 @@ def test_a_block_that_ends_in_time_is_left_alone(world: World[VirtualClock]) -> 
     """Neither its result nor its own errors change."""
 
     async def body() -> None:
-        async with world.runtime.fail_after(5):
+        with world.runtime.fail_after(5):
             await world.runtime.sleep(4)
         with pytest.raises(LookupError):
-            async with world.runtime.fail_after(10):
+            with world.runtime.fail_after(10):
                 raise LookupError
         await world.runtime.sleep(100)
 
@@ -472,10 +472,10 @@ def test_no_deadline_is_no_limit(world: World[VirtualClock]) -> None:
     """None lets the block run as long as it likes, an outer deadline apart."""
 
     async def body() -> None:
-        async with world.runtime.fail_after(None):
+        with world.runtime.fail_after(None):
             assert world.runtime.deadline() is None
             await world.runtime.sleep(1000)
-        async with world.runtime.fail_after(2000), world.runtime.fail_after(None):
+        with world.runtime.fail_after(2000), world.runtime.fail_after(None):
             assert world.runtime.deadline() == 2000
 
     world.run(body)
@@ -487,7 +487,7 @@ def test_a_deadline_that_has_passed_fails_at_once(world: World[VirtualClock]) ->
     async def body() -> None:
         await world.runtime.sleep(5)
         with pytest.raises(TimeoutError):
-            async with world.runtime.fail_after(5):
+            with world.runtime.fail_after(5):
                 pytest.fail("entered")
 
     world.run(body)
@@ -500,9 +500,9 @@ def test_the_tightest_of_nested_deadlines_counts(world: World[VirtualClock], out
 
     async def body() -> None:
         try:
-            async with world.runtime.fail_after(outer):
+            with world.runtime.fail_after(outer):
                 try:
-                    async with world.runtime.fail_after(inner):
+                    with world.runtime.fail_after(inner):
                         assert world.runtime.deadline() == 5
                         await world.runtime.sleep(100)
                 except TimeoutError:
@@ -524,7 +524,7 @@ def test_an_async_deadline_does_not_bind_a_sync_client_inside() -> None:
 
     async def body() -> None:
         with pytest.raises(TimeoutError):  # noqa: PT012 - as above
-            async with outside.fail_after(5):
+            with outside.fail_after(5):
                 inside.run(inside.sleep(10))
                 await outside.sleep(1)
 
@@ -582,7 +582,7 @@ def test_a_spawned_task_has_the_context_but_not_the_deadline(world: World[Virtua
         colour.set("green")
         tasks: list[Task[tuple[str, float | None]]] = []
         with pytest.raises(TimeoutError):  # noqa: PT012 - as above
-            async with runtime.fail_after(5):
+            with runtime.fail_after(5):
                 tasks.append(runtime.spawn(work))
                 await tasks[0].join()
         assert runtime.now() == 5

@@ -5,19 +5,21 @@ Here each scene is played at a few points, drawn with a fixed seed; `make prove`
 
 from __future__ import annotations
 
-import asyncio
 import random
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from inspect import iscoroutinefunction
-from typing import Any, Final
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, cast
 
+import anyio
 import pytest
 
 from rest_api_client import downloads, streamed
 from rest_api_client.auth.schemes import RunningFlow
-from rest_api_client.exceptions import APIError
+from rest_api_client.engines.scripted import respond
 from rest_api_client.outcome import Outcome, classify_http
 from rest_api_client.policies import coalesce, rate_limiter, server_pacing
 from rest_api_client.policies.budget import WITHDRAW
@@ -31,12 +33,23 @@ from rest_api_client.policies.state import ALLOW
 from rest_api_client.policies.waiting_line import WaitingLines
 from rest_api_client.transport import Capability
 from rest_api_client.virtual.clock import VirtualDeadlock
-from tests.conftest import World
-from tests.rest_api_client.cells import ASYNC_CELLS, Cell, quick
+from tests.rest_api_client.cells import ASYNC_CELLS, QUICK, Cell
 from tests.rest_api_client.test_wire_cancel import WAYS, asyncio_tasks_left, nothing_under_way, waits
-from tests.rest_api_client.torture import Fault, OddError, Scene, Set, deadlines, faults, play, strikes, struck
+from tests.rest_api_client.torture import (
+    Engine,
+    Fault,
+    OddError,
+    Scene,
+    Set,
+    Spy,
+    deadlines,
+    faults,
+    play,
+    strikes,
+    struck,
+)
 from tests.rest_api_client.torture_checks import leftovers
-from tests.rest_api_client.torture_scenes import SCENES, everything, limit
+from tests.rest_api_client.torture_scenes import SCENES, everything, limit, random_scene
 from tests.wire import Connection, Received, Server, each
 
 BY_NAME = {scene.name: scene for scene in SCENES}
@@ -63,6 +76,18 @@ def test_a_run_is_the_same_each_time(runtime_name: str) -> None:
     assert [end.how for end in first.ends] == [end.how for end in second.ends]
     assert first.points > 50
     assert first.io > 20
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_nothing_is_left_of_any_scene(runtime_name: str, seed: int) -> None:
+    """Random servers, calls and limits, with a cut, perhaps a fault and a deadline at once."""
+    scene, chance = random_scene(seed)
+    plain = play(runtime_name, scene, leftovers)
+    assert plain.findings == []
+    strike, fault = chance.choice(list(strikes(runtime_name, scene, plain))), chance.choice([None, *faults(plain)])
+    deadline = chance.choice([None, *deadlines(plain)])
+    run = play(runtime_name, scene, leftovers, strike=strike, fault=fault, deadline=deadline)
+    assert (strike, fault, deadline, run.findings) == (strike, fault, deadline, [])
 
 
 # ---------------------------------------------------------------------- what it would find
@@ -153,16 +178,17 @@ def found(runtime: str, scene: Scene, strike: Any, plain: Any) -> bool:
 
 
 class Raises:
-    """A function of the user's that raises when it is called for the n-th time in the scene."""
+    """A function of the user's that raises when it is called for the n-th time in the scene; for 0, each time."""
 
     def __init__(self, stage: Set, at: int, function: Callable[..., Any]) -> None:
         self._points = stage.world.clock.points
+        self._always = at == 0
         self._left = at
         self._function = function
 
     def __call__(self, *args: Any) -> Any:
         self._left -= self._points.counting
-        if self._points.counting and self._left == 0:
+        if self._points.counting and (self._always or self._left == 0):
             raise OddError("a function of the user's")
         return self._function(*args)
 
@@ -183,12 +209,14 @@ COUNTED = ("counted for", "used", "spent")
 """What may differ where an outcome or a price could not be told."""
 
 
-@pytest.mark.parametrize("name", ["retry", "stream read", "stream read, direct", "hedge wins", "download, direct", "learned limit"])
+@pytest.mark.parametrize(
+    "name", ["retry", "stream read", "stream read, direct", "hedge wins", "download, direct", "learned limit"]
+)
 @pytest.mark.parametrize("hook", HOOKS)
 def test_a_function_that_raises_leaves_nothing(runtime_name: str, name: str, hook: str) -> None:
     """Its error is the caller's, and what was held is given back, whichever of its calls it is."""
     scene = BY_NAME[name]
-    for at in range(1, 5):
+    for at in range(4):
 
         def options(stage: Set, at: int = at) -> dict[str, Any]:
             return scene.options(stage) | HOOKS[hook](lambda function: Raises(stage, at, function))
@@ -201,33 +229,58 @@ def test_a_function_that_raises_leaves_nothing(runtime_name: str, name: str, hoo
 
 
 def shaky(connection: Connection, request: Received) -> None:
-    """Answers at once, breaks off, or says that it is out of order, in turn."""
-    turn = request.connection + len(request.target)
-    if turn % 3 == 0:
+    """Answers, says that it is out of order, breaks off, or answers late, in turn."""
+    turn = next(_turns) % 4 if request.target != "/plain" else 0
+    if turn == 1:
         connection.answer(503, b"out of order")
-    elif turn % 3 == 1:
+    elif turn == 3:
+        connection.stopped.wait(0.005)
+        connection.answer(200, b"late")
+    elif turn == 0:
         connection.answer(200, b"ok")
     else:
         connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhal")
         connection.reset()
 
 
+_turns = count()
+
+
+async def all_tasks_ended() -> None:
+    """Wait for flights that nobody waits for any more: they end a few steps after the last caller has left."""
+    with anyio.fail_after(5):
+        while asyncio_tasks_left():  # noqa: ASYNC110  a loop has no event for its last task
+            await anyio.sleep(0.001)
+
+
 @pytest.mark.parametrize("cell", ASYNC_CELLS, ids=str)
 def test_on_the_wire_with_everything(cell: Cell) -> None:
-    """Three calls at once, cut after some steps of the loop or at any moment: the gate is empty, and so is each policy."""
-    chance, ways = random.Random(2), WAYS[cell.runtime]
-    stage = Set(cell.world, Path(), None)
-    options = everything(stage, bulkhead=Bulkhead(limit=2), auth=None, retry=lambda **given: quick(**WITHOUT | given))
+    """Three calls at once, cut after some steps of the loop or at any moment: gate, tasks and policies are empty."""
+    assert cut_on_the_wire(cell, 80) == []
 
-    async def body() -> None:
-        async with cell.client(base_url=server.url, max_connections=2, **options) as client:
-            for turn, wait in enumerate(waits(chance, 80)):
-                await ways[turn // 2 % len(ways)](lambda: client.get(f"/{turn % 4}"), wait)
+
+def cut_on_the_wire(cell: Cell, rounds: int) -> list[str]:
+    """Cut calls, three at a time, then give what was left behind."""
+    chance, ways = random.Random(2), WAYS[cell.runtime]
+    stage: Any = Set(cast("Any", cell.world), Path(), None)
+    options = everything(stage, bulkhead=Bulkhead(limit=2), rate_limit=limit(100_000), auth=None)
+    unabortable = not cell.can(Capability.ABORT)
+    options["hedging"] = replace(options["hedging"], delay=0.002, hedge_unabortable=unabortable)
+    options["retry"] = replace(options["retry"], strategy=QUICK)
+    options |= {"policies": [Spy(stage.passes)], "events": [stage.events.append], "max_connections": 2}
+
+    async def body() -> list[str]:
+        async with cell.client(base_url=server.url, **options) as client:
+            for turn, wait in enumerate(waits(chance, rounds)):
+                await ways[turn // 2 % len(ways)](lambda: client.get(f"/{next(_turns) // 2 % 4}"), wait)
             await nothing_under_way(client)
-            assert (await client.get("/", max_retries=10)).content == b"ok"
+            await all_tasks_ended()
+            found = leftovers(client, stage, Engine(respond(200)))
+            assert (await client.get("/plain", max_retries=10)).content == b"ok"
             await nothing_under_way(client)
-            assert asyncio_tasks_left() == 0
-            assert leftovers(client, stage, engine) == []
+            return found
 
     with Server(each(shaky)) as server:
-        cell.run(body)
+        found = cell.run(body)
+    assert sum(seen.status is None for seen in stage.passes) > rounds / 4  # the cuts did meet attempts under way
+    return found

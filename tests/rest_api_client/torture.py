@@ -20,8 +20,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterat
 from contextlib import ExitStack
 from contextvars import Context as ContextVars
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVarTuple
 
 import anyio
 import trio
@@ -35,6 +36,7 @@ from rest_api_client.exceptions import ConnectError, ReadError, RemoteProtocolEr
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.runtime import Aborted, Runtime
+from rest_api_client.script import Script
 from rest_api_client.transport import ByteStream, Exchange
 from rest_api_client.typing import Proceed
 from rest_api_client.virtual.clock import VirtualClock
@@ -42,6 +44,8 @@ from rest_api_client.virtual.loop import VirtualLoop
 from rest_api_client.virtual.threads import VirtualFlag
 from tests.conftest import World
 from tests.rest_api_client.faces import any_client
+
+Ts = TypeVarTuple("Ts")
 
 # ---------------------------------------------------------------------- points
 
@@ -75,7 +79,7 @@ class PointedLoop(VirtualLoop):
         self._points = clock.points
 
     def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: ContextVars | None = None
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: ContextVars | None = None
     ) -> asyncio.Handle:
         """Run a callback, after a point."""
 
@@ -202,6 +206,7 @@ class Body:
         self._engine = engine
         self._stream = stream
         self._chunks = aiter(stream)
+        self._closed = False
         self.open = True
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -216,15 +221,17 @@ class Body:
             raise
 
     async def aclose(self) -> None:
-        """Give it back."""
-        self.open = False
+        """Give it back; the first time, that may fail, too."""
         await self._stream.aclose()
+        if not self._closed:
+            self.open, self._closed = False, True
+            self._engine.point("close")
 
 
 class Engine(ScriptedTransport):
     """A scripted server on a wire that breaks where it is told to."""
 
-    def __init__(self, server: Answer, fault: Fault | None) -> None:
+    def __init__(self, server: Answer | Script, fault: Fault | None = None) -> None:
         super().__init__(server)
         self._fault = fault
         self.live = False
@@ -367,7 +374,7 @@ class Ended:
     """How a call ended: its answer, its error, or "cancelled"."""
 
     result: object = None
-    began: float = 0.0
+    began: float = inf
     at: float = 0.0
 
     @property
@@ -386,12 +393,29 @@ class Strike:
     """Which call is cut at which points, and how.
 
     Attributes:
+        at: the points; several for one who is impatient.
+        victim: the number of the call, or None for all at once.
         how: "task" (asyncio's own cancel), "scope" (a scope of anyio or trio), "abort" (threads).
     """
 
     at: tuple[int, ...]
-    victim: int = 0
+    victim: int | None = 0
     how: str = "scope"
+
+    def meets(self, number: int) -> bool:
+        """Whether it is this call that is cut."""
+        return self.victim is None or self.victim == number
+
+    def of(self, cuts: Sequence[Callable[[], object]]) -> Callable[[], object]:
+        """What is done, given how to cut each call; False where it came too late."""
+        if self.victim is not None:
+            return cuts[self.victim]
+
+        def all_of_them() -> bool:
+            met = [cut() is not False for cut in cuts]
+            return any(met)
+
+        return all_of_them
 
 
 HOW: Final = {"sync": ("abort",), "asyncio": ("task", "scope"), "trio": ("scope",)}
@@ -447,7 +471,13 @@ async def _body(scene: Scene, stage: Set, engine: Engine, check: Check, strike: 
     options = scene.options(stage)
     policies = [*options.pop("policies", ()), Spy(stage.passes)]
     async with any_client(
-        stage.world, APIClient, AsyncAPIClient, engine=engine, events=[stage.events.append], policies=policies, **options
+        stage.world,
+        APIClient,
+        AsyncAPIClient,
+        engine=engine,
+        events=[stage.events.append],
+        policies=policies,
+        **options,
     ) as client:
         if scene.before is not None:
             await scene.before(client, stage)
@@ -495,7 +525,7 @@ def _unlawful(run: Run, strike: Strike | None, fault: Fault | None, deadline: fl
         result = end.result
         allowed = isinstance(result, Response | APIError | bytes)
         allowed |= fault is not None and fault.foreign and isinstance(result, fault.kind)
-        allowed |= result == CANCELLED and strike is not None and strike.victim == number and run.struck
+        allowed |= result == CANCELLED and strike is not None and strike.meets(number) and run.struck
         if not allowed:
             found.append(f"call {number} ended with {result!r}")
         if deadline is not None and end.at > end.began + deadline + 1e-9:
@@ -541,7 +571,7 @@ async def _in_threads(scene: Scene, client: Any, stage: Set, strike: Strike | No
     with clock.hold():
         tasks = [stage.runtime.spawn(one, call, end) for call, end in zip(scene.calls, ends, strict=True)]
         if strike is not None:
-            points.strike = tasks[strike.victim].cancel
+            points.strike = strike.of([task.cancel for task in tasks])
         points.counting = True
     for task in tasks:
         try:
@@ -552,10 +582,8 @@ async def _in_threads(scene: Scene, client: Any, stage: Set, strike: Strike | No
 
 async def _in_asyncio(scene: Scene, client: Any, stage: Set, strike: Strike, ends: list[Ended]) -> None:
     points = stage.world.clock.points
-    tasks = [
-        asyncio.ensure_future(_one(call, client, stage, end)) for call, end in zip(scene.calls, ends, strict=True)
-    ]
-    points.strike = tasks[strike.victim].cancel
+    tasks = [asyncio.ensure_future(_one(call, client, stage, end)) for call, end in zip(scene.calls, ends, strict=True)]
+    points.strike = strike.of([task.cancel for task in tasks])
     points.counting = True
     await asyncio.wait(tasks)
     for task, end in zip(tasks, ends, strict=True):
@@ -575,7 +603,7 @@ async def _in_scopes(scene: Scene, client: Any, stage: Set, strike: Strike | Non
         end.result = CANCELLED
 
     if strike is not None:
-        points.strike = scopes[strike.victim].cancel
+        points.strike = strike.of([scope.cancel for scope in scopes])
     async with anyio.create_task_group() as group:
         for call, end, scope in zip(scene.calls, ends, scopes, strict=True):
             group.start_soon(one, call, end, scope)
@@ -588,7 +616,7 @@ async def _in_scopes(scene: Scene, client: Any, stage: Set, strike: Strike | Non
 def strikes(runtime: str, scene: Scene, plain: Run) -> Iterator[Strike]:
     """Each call cut at each point, in each way; and cut twice, by one who is impatient."""
     for how in HOW[runtime]:
-        for victim in range(len(scene.calls)):
+        for victim in [*range(len(scene.calls)), *[None] * (len(scene.calls) > 1)]:
             for point in range(1, plain.points + 1):
                 yield Strike((point,), victim, how)
                 yield Strike((point, point + 1, point + 2), victim, how)
@@ -627,11 +655,13 @@ def _others(scene: Scene, plain: Run, run: Run, strike: Strike) -> list[str]:
     return [
         f"call {number}, not struck, ended with {after.how}, else {before.how}"
         for number, (before, after) in both
-        if number != strike.victim and before.how != after.how
+        if not strike.meets(number) and before.how != after.how
     ]
 
 
 def _swallowed(run: Run, strike: Strike) -> list[str]:
     """A cancellation of asyncio's own that met a call under way, and was not heard of again."""
+    if strike.how != "task" or not run.struck or strike.victim is None:
+        return []
     end = run.ends[strike.victim]
-    return [f"the cancel was swallowed: {end.how}"] * (strike.how == "task" and run.struck and end.result != CANCELLED)
+    return [f"the cancel was swallowed: {end.how}"] * (end.result != CANCELLED)

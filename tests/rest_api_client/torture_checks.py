@@ -68,7 +68,7 @@ def _rate_limit(policy: RateLimit, stage: Set) -> Iterable[str]:
                 yield f"RateLimit: {count.flying} {name} of {key} in flight"
             if count._ever != due[name]:
                 yield f"RateLimit: {count._ever} {name} counted, {due[name]} used"
-    yield from _lines("RateLimit", policy.lines)
+    yield from _lines("RateLimit", policy.tokens.lines)
 
 
 def _lines(name: str, lines: Any) -> Iterable[str]:
@@ -80,7 +80,7 @@ def _pacing(policy: ServerPacing, stage: Set) -> Iterable[str]:
     for key, pace in _objects(policy).items():
         if pace.sent.flying:
             yield f"ServerPacing: tokens of {key} in flight: {pace.sent.flying}"
-    yield from _lines("ServerPacing", policy.lines)
+    yield from _lines("ServerPacing", policy.tokens.lines)
 
 
 def _permits(policy: Any, stage: Set) -> Iterable[str]:
@@ -136,7 +136,7 @@ def _budget(policy: RetryConfig, stage: Set) -> Iterable[str]:
 
 
 def _rates(policy: AdaptiveRetry, stage: Set) -> Iterable[str]:
-    yield from _lines("AdaptiveRetry", policy.lines)
+    yield from _lines("AdaptiveRetry", policy.tokens.lines)
 
 
 def _flights(policy: Coalesce, stage: Set) -> Iterable[str]:

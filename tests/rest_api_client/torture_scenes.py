@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
+import random
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from rest_api_client.policies.hedging import Hedging
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.policies.server_pacing import ServerPacing
-from rest_api_client.script import Chunk, Close, Delay, End, Head, Reset, Script, Stall
+from rest_api_client.script import Chunk, Close, Delay, End, Head, Refuse, Reset, Script, Stall
 from rest_api_client.streamed import StreamedResponse
 from tests.rest_api_client.cells import stream as streaming
 from tests.rest_api_client.torture import Call, Scene, Set
@@ -129,7 +129,7 @@ def body(*chunks: bytes, status: int = 200, gap: float = 0.1, **headers: str) ->
     """An answer whose body comes in pieces."""
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     fields.setdefault("content-length", str(sum(map(len, chunks))))
-    steps = itertools.chain.from_iterable((Delay(gap), Chunk(chunk)) for chunk in chunks)
+    steps = [step for chunk in chunks for step in (Delay(gap), Chunk(chunk))]
     return Script(Head(status, tuple(fields.items())), *steps, End())
 
 
@@ -201,7 +201,13 @@ def file_server() -> Answer:
         size = next(breaks, None)
         if size is None:
             return Script(head, Chunk(WHOLE[start:]), End())
-        return Script(head, Chunk(WHOLE[start : start + size // 2]), Delay(0.2), Chunk(WHOLE[start + size // 2 : start + size]), Reset())
+        return Script(
+            head,
+            Chunk(WHOLE[start : start + size // 2]),
+            Delay(0.2),
+            Chunk(WHOLE[start + size // 2 : start + size]),
+            Reset(),
+        )
 
     return answer
 
@@ -229,18 +235,34 @@ async def trip(client: Any, stage: Set) -> None:
 ONE = [
     Scene("retry", by_path({"/a": [BAD, BAD, body(b"fi", b"ne")]}), [get("/a")], PLAIN),
     Scene("retry in vain", by_path({"/a": [BAD]}), [get("/a")], PLAIN),
-    Scene("throttled", by_path({"/a": [body(b"slow", b"er", status=429, retry_after="2"), respond()]}), [get("/a")], PLAIN),
-    Scene("redirect", by_path({"/a": [body(b"see", b" there", status=302, location="/b", set_cookie="a=b")]}), [get("/a")], PLAIN),
+    Scene(
+        "throttled", by_path({"/a": [body(b"slow", b"er", status=429, retry_after="2"), respond()]}), [get("/a")], PLAIN
+    ),
+    Scene(
+        "redirect",
+        by_path({"/a": [body(b"see", b" there", status=302, location="/b", set_cookie="a=b")]}),
+        [get("/a")],
+        PLAIN,
+    ),
     Scene("digest", digest, [get("/a")], PLAIN),
     Scene("broken body", by_path({"/a": [BROKEN, body(b"fi", b"ne")]}), [get("/a")], PLAIN),
-    Scene("stall", by_path({"/a": [Script(Head(200), Chunk(b"a"), Stall()), respond(content="fine")]}), [get("/a", timeout=0.8)], PLAIN),
-    Scene("closed early", by_path({"/a": [Script(Close()), Script(Reset()), respond(content="fine")]}), [get("/a")], PLAIN),
+    Scene(
+        "stall",
+        by_path({"/a": [Script(Head(200), Chunk(b"a"), Stall()), respond(content="fine")]}),
+        [get("/a", timeout=0.8)],
+        PLAIN,
+    ),
+    Scene(
+        "closed early", by_path({"/a": [Script(Close()), Script(Reset()), respond(content="fine")]}), [get("/a")], PLAIN
+    ),
     Scene("hedge wins", by_path({"/a": [SLOW, body(b"qu", b"ick")]}), [get("/a")], PLAIN),
     Scene("hedge loses", by_path({"/a": [Script(Delay(1.5), *body(b"fir", b"st").steps), SLOW]}), [get("/a")], PLAIN),
     Scene("both copies fail", by_path({"/a": [Script(Delay(2), *BAD.steps), BAD, respond()]}), [get("/a")], PLAIN),
     Scene("fallback", by_path({"/falls": [BAD]}), [get("/falls")], PLAIN),
     Scene(
-        "replica", by_path({"/a": [BAD, BAD, BAD, respond(content="copy")]}), [get("/a")],
+        "replica",
+        by_path({"/a": [BAD, BAD, BAD, respond(content="copy")]}),
+        [get("/a")],
         with_everything(fallback=lambda stage: Fallback(replica="https://replica.test")),
     ),
     Scene("upload", by_path({"/upload": [BAD, body(b"ta", b"ken")]}), [Call(upload)], PLAIN),
@@ -248,16 +270,30 @@ ONE = [
     Scene("stream read", by_path({"/stream": [body(b"ab", b"cd", b"ef")]}), [Call(streamed_whole)], PLAIN),
     Scene("download", file_server, [Call(download)], PLAIN, before=old_file),
     Scene(
-        "probe", by_path({"/down": [BAD], "/a": [body(b"up", b" again")]}), [get("/a")],
-        with_everything(circuit_breaker=lambda stage: CircuitBreaker(consecutive_failures=1, min_calls=10**6, window=1e9)),
+        "probe",
+        by_path({"/down": [BAD], "/a": [body(b"up", b" again")]}),
+        [get("/a")],
+        with_everything(
+            circuit_breaker=lambda stage: CircuitBreaker(consecutive_failures=1, min_calls=10**6, window=1e9)
+        ),
         before=trip,
     ),
     Scene(
-        "failing probe", by_path({"/down": [BAD], "/a": [BAD]}), [get("/a"), get("/other", after=0.05)],
-        with_everything(circuit_breaker=lambda stage: CircuitBreaker(consecutive_failures=1, min_calls=10**6, window=1e9)),
-        before=trip, independent=False,
+        "failing probe",
+        by_path({"/down": [BAD], "/a": [BAD]}),
+        [get("/a"), get("/other", after=0.05)],
+        with_everything(
+            circuit_breaker=lambda stage: CircuitBreaker(consecutive_failures=1, min_calls=10**6, window=1e9)
+        ),
+        before=trip,
+        independent=False,
     ),
-    Scene("adaptive retry", by_path({"/a": [body(b"slow", b"er", status=429, retry_after="2"), BAD, respond()]}), [get("/a")], with_everything(retry=lambda stage: AdaptiveRetry)),
+    Scene(
+        "adaptive retry",
+        by_path({"/a": [body(b"slow", b"er", status=429, retry_after="2"), BAD, respond()]}),
+        [get("/a")],
+        with_everything(retry=lambda stage: AdaptiveRetry),
+    ),
 ]
 
 # ---------------------------------------------------------------------- several calls
@@ -270,36 +306,113 @@ MIXED = {
 SEVERAL = [
     Scene("twins", by_path({"/a": [BAD, body(b"fi", b"ne")]}), [get("/a"), get("/a"), get("/a", after=0.05)], PLAIN),
     Scene(
-        "full limiter", by_path({path: [body(b"a", b"b")] for path in ("/a", "/b", "/c", "/d")}), [get("/a"), get("/b"), get("/c"), get("/d")],
+        "full limiter",
+        by_path({path: [body(b"a", b"b")] for path in ("/a", "/b", "/c", "/d")}),
+        [get("/a"), get("/b"), get("/c"), get("/d")],
         with_everything(rate_limit=lambda stage: limit(1, 3.0)),
     ),
     Scene(
-        "full bulkhead", by_path({path: [body(b"a", b"b")] for path in ("/a", "/b", "/c", "/d")}),
+        "full bulkhead",
+        by_path({path: [body(b"a", b"b")] for path in ("/a", "/b", "/c", "/d")}),
         [get("/a"), get("/b"), get("/c", priority=4), get("/d", priority=0)],
         with_everything(bulkhead=lambda stage: Bulkhead(limit=1)),
     ),
     Scene(
-        "shedding", by_path({path: [body(b"a", b"b")] for path in ("/a", "/b", "/c", "/d")}),
+        "shedding",
+        by_path({path: [body(b"a", b"b")] for path in ("/a", "/b", "/c", "/d")}),
         [get("/a"), get("/b", priority=0), get("/c", priority=1), get("/d", priority=4)],
-        with_everything(bulkhead=lambda stage: Bulkhead(limit=1, queue=1)), independent=False,
+        with_everything(bulkhead=lambda stage: Bulkhead(limit=1, queue=1)),
+        independent=False,
     ),
     Scene(
-        "learned limit", by_path({path: [BAD, body(b"a", b"b")] for path in ("/a", "/b", "/c", "/d")}),
+        "learned limit",
+        by_path({path: [BAD, body(b"a", b"b")] for path in ("/a", "/b", "/c", "/d")}),
         [get("/a"), get("/b"), get("/c", priority=4), get("/d", priority=0)],
         with_everything(bulkhead=lambda stage: AdaptiveConcurrency(initial=2, min_samples=1, window=0.1)),
     ),
     Scene(
-        "paced", by_path({"/a": [body(b"later", status=429, retry_after="2"), respond()]}),
-        [get("/a"), get("/b", after=0.5), get("/c", after=0.5)], PLAIN,
+        "paced",
+        by_path({"/a": [body(b"later", status=429, retry_after="2"), respond()]}),
+        [get("/a"), get("/b", after=0.5), get("/c", after=0.5)],
+        PLAIN,
     ),
-    Scene("mixed", by_path(MIXED), [get("/a"), get("/c"), get("/a", after=0.3)], with_everything(bulkhead=lambda stage: Bulkhead(limit=2))),
+    Scene(
+        "mixed",
+        by_path(MIXED),
+        [get("/a"), get("/c"), get("/a", after=0.3)],
+        with_everything(bulkhead=lambda stage: Bulkhead(limit=2)),
+    ),
 ]
 
 
 def direct(scene: Scene) -> Scene:
     """The same without coalescing and hedging, so that calls run in their callers' own tasks and threads."""
     options = scene.options
-    return replace(scene, name=f"{scene.name}, direct", options=lambda stage: options(stage) | {"coalesce": None, "hedging": None})
+    return replace(
+        scene, name=f"{scene.name}, direct", options=lambda stage: options(stage) | {"coalesce": None, "hedging": None}
+    )
 
 
 SCENES = [*ONE, *SEVERAL, *map(direct, [*ONE, *SEVERAL])]
+
+# ---------------------------------------------------------------------- any scene
+
+
+_PATHS = ("/a", "/b", "/c", "/falls")
+_BULKHEADS: tuple[Callable[[], Any], ...] = (
+    lambda: Bulkhead(limit=1, queue=1),
+    lambda: Bulkhead(limit=2, max_wait=1.0),
+    lambda: AdaptiveConcurrency(initial=2, min_samples=1, window=0.1),
+)
+_BREAKERS: tuple[Callable[[], Any], ...] = (
+    lambda: CircuitBreaker(min_calls=10**6, window=1e9),
+    lambda: CircuitBreaker(consecutive_failures=2, min_calls=10**6, window=1e9, open_for=1.0),
+)
+_LIMITS: tuple[Callable[[], Any], ...] = (limit, lambda: limit(1, 1.0), lambda: limit(2, 5.0, max_wait=3.0))
+
+
+def random_scene(seed: int) -> tuple[Scene, random.Random]:
+    """Some scene, the same for the same seed, and the source of chance it was drawn from."""
+    chance = random.Random(seed)
+    scripts = {path: [_script(chance) for _ in range(chance.randint(1, 4))] for path in _PATHS}
+    calls = [_call(chance) for _ in range(chance.randint(1, 4))]
+    bulkhead, breaker, rate = chance.choice(_BULKHEADS), chance.choice(_BREAKERS), chance.choice(_LIMITS)
+    changes: dict[str, Callable[[Set], Any]] = {
+        "bulkhead": lambda stage: bulkhead(),
+        "circuit_breaker": lambda stage: breaker(),
+        "rate_limit": lambda stage: rate(),
+    }
+    if chance.random() < 0.5:
+        changes["retry"] = lambda stage: AdaptiveRetry
+    scene = Scene(f"random {seed}", by_path(scripts), calls, with_everything(**changes), independent=False)
+    return (direct(scene) if chance.random() < 0.5 else scene), chance
+
+
+def _call(chance: random.Random) -> Call:
+    path, after = chance.choice(_PATHS), chance.choice([0.0, 0.0, 0.1, 0.5])
+    options: dict[str, Any] = {"priority": chance.randrange(5), "timeout": chance.choice([0.5, 3.0])}
+    return Call(streamed_half if chance.random() < 0.1 else get(path, **options).act, after)
+
+
+def _script(chance: random.Random) -> Script:
+    challenge = 'Digest realm="r", nonce="n", qop="auth", algorithm=SHA-256'
+    script = chance.choice(
+        [
+            BAD,
+            BROKEN,
+            body(b"fi", b"ne", gap=chance.choice([0.0, 0.1, 0.6])),
+            body(b"fi", b"ne"),
+            respond(content="at once"),
+            body(b"gone", status=404),
+            body(b"slow", b"er", status=429, retry_after=str(chance.randint(1, 3))),
+            body(b"there", status=302, location=chance.choice(_PATHS)),
+            body(b"who", status=401, www_authenticate=challenge),
+            Script(Head(200), Chunk(b"a"), Stall()),
+            Script(Stall()),
+            Script(Reset()),
+            Script(Close()),
+            Script(Refuse()),
+        ]
+    )
+    late = chance.choice([0.0, 0.0, 0.3, 1.5, 4.0])
+    return script if isinstance(script.steps[0], Refuse) or not late else Script(Delay(late), *script.steps)

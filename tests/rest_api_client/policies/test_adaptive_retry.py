@@ -284,7 +284,8 @@ def test_rates_can_be_shared_and_the_line_with_them(world: AnyWorld) -> None:
     assert other.arrivals == [pytest.approx(1 / 1.4)]
     bound = AdaptiveRetry(rates=rates).bind(world.runtime)
     assert isinstance(bound, AdaptiveRetry)
-    assert (bound.rates, bound.lines) == (rates, rates.lines)
+    assert bound.tokens is not None
+    assert (bound.rates, bound.tokens.lines) == (rates, rates.lines)
 
 
 def test_a_config_is_a_value() -> None:

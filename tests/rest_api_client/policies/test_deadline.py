@@ -83,7 +83,7 @@ def test_a_long_story_is_cut(world: AnyWorld) -> None:
     scripts = [*[respond(503)] * 6, Script(Stall())]
     policies: list[Policy] = [
         Deadline(seconds=50),
-        RetryConfig(max_attempts=9, strategy=ExponentialBackoff(jitter="none")),
+        RetryConfig(max_attempts=9, budget=None, strategy=ExponentialBackoff(jitter="none")),
     ]
     error = exceeded(world, Chain(world.runtime, policies, scripts))
     assert "after 7 attempts (..., status 503, status 503, status 503, deadline)" in str(error)

@@ -206,7 +206,7 @@ def test_a_cut_in_the_middle_gives_back(world: World[VirtualClock]) -> None:
         transports.append(transport)
         chain = Pipeline([Read(), Decode()], transport, world.runtime)
         options = CallOptions(timeouts=Timeouts(read=None))
-        async with world.runtime.fail_after(world.runtime.now() + 3):
+        with world.runtime.fail_after(world.runtime.now() + 3):
             await chain(a_request(), Context(Call(world.runtime, random.Random(1), options=options)))
 
     with pytest.raises(TimeoutError):

@@ -313,7 +313,8 @@ def test_a_forecast_says_what_would_happen_and_changes_nothing(world: AnyWorld) 
     assert (second.verdict, second.reason) == ("refuse", "retry-after")
     assert (third.verdict, third.reason) == ("wait", "retry-after")
     assert 5 <= third.wait <= 7
-    assert third.text.startswith("retry-after of https://api.test:443 asks to wait")
+    assert third.text.startswith("the limit of 'https://api.test:443' has room in ")
+    assert third.text.endswith(" (retry-after)")
     assert fourth.verdict == "refuse"
 
 

@@ -98,7 +98,7 @@ class Trace:
             else:
                 tasks.append(runtime.spawn(self._send, ask, runtime))
                 await runtime.sleep(1e-9)  # it enters the line before the next one comes
-        async with runtime.fail_after(began + LONGEST):
+        with runtime.fail_after(began + LONGEST):
             for task in tasks:
                 with suppress(RuntimeError):
                     await task.join()

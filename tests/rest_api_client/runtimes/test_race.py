@@ -138,7 +138,7 @@ def test_a_deadline_ends_a_race_and_its_attempts(world: World[VirtualClock]) -> 
 
     async def body() -> None:
         with pytest.raises(TimeoutError):
-            async with world.runtime.fail_after(5):
+            with world.runtime.fail_after(5):
                 await attempts.race(0, 1)
 
     world.run(body)
@@ -152,7 +152,7 @@ def test_a_poor_result_of_a_race_that_is_given_up_is_discarded(world: World[Virt
 
     async def body() -> None:
         with pytest.raises(TimeoutError):
-            async with world.runtime.fail_after(5):
+            with world.runtime.fail_after(5):
                 await attempts.race(0, 0)
 
     world.run(body)

@@ -711,7 +711,7 @@ def test_a_foreign_loop_is_refused(clock: VirtualClock, use: str) -> None:
             case "event":
                 runtime.event()
             case "fail_after":
-                async with runtime.fail_after(1):
+                with runtime.fail_after(1):
                     pass
             case "race":
                 await runtime.race([anyio.sleep_forever], [0], bool)

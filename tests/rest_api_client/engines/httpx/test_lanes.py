@@ -55,7 +55,7 @@ def test_the_tightest_deadline_counts() -> None:
     runtime = SyncRuntime()
 
     async def body() -> None:
-        async with runtime.fail_after(runtime.now() + 5):
+        with runtime.fail_after(runtime.now() + 5):
             assert Passage(exchange(deadline=9), runtime).deadline == runtime.deadline()
 
     run_sync(body())
