@@ -36,9 +36,11 @@ class Headers(MutableMapping[str, str]):
     def __init__(self, fields: HeaderTypes | None = None) -> None:
         self._unchecked = False
         self._fields: list[_Field] = []
+        if fields is None:
+            return
         if isinstance(fields, Headers):
             self._fields = fields._sendable()  # noqa: SLF001  another Headers
-        elif fields is not None:
+        else:
             for name, value in _pairs(fields):
                 self.add(name, value)
 
