@@ -139,9 +139,9 @@ class RateLimit:
             RateLimitExceeded: its turn would come too late, `retry_after` says when; or never, at this cost.
             HookError: `cost` or `true_cost` gave no amount.
         """
-        state, tokens, key = self.state, self.tokens, "client" if self.key == "client" else key_of(self.key, request)
+        tokens, key = self.tokens, "client" if self.key == "client" else key_of(self.key, request)
         assert tokens is not None, "bind() first: a pipeline does"
-        costs = self.prices.of(request) if self.usual is None else self.usual
+        state, costs = tokens.state, self.prices.of(request) if self.usual is None else self.usual
         token = state.take(key, costs) if isinstance(state, QuotaState) else 0
         if not token:
             token = await tokens.take(key, request, context, Take(costs))

@@ -92,9 +92,9 @@ class ServerPacing:
         Raises:
             RateLimitExceeded: that would be too late; `retry_after` says when.
         """
-        state, tokens = self.state, self.tokens
-        key = self._key(request) if self.scopes else key_of(self.key, request)
-        assert state is not None and tokens is not None, "bind() first: a pipeline does"  # noqa: PT018
+        tokens, key = self.tokens, self._key(request) if self.scopes else key_of(self.key, request)
+        assert tokens is not None, "bind() first: a pipeline does"
+        state = tokens.state
         short = state if isinstance(state, PaceState) else None
         token = (short.take(key) if short is not None else 0) or await tokens.take(key, request, context)
         try:

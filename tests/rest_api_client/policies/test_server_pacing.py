@@ -515,3 +515,23 @@ def test_one_dialect_or_a_list_of_them_is_enough() -> None:
     """They are kept as a tuple."""
     assert ServerPacing(dialects=[_in_minutes]) == ServerPacing(dialects=(_in_minutes,))  # type: ignore[arg-type]
     assert ServerPacing(dialects=_in_minutes).dialects == (_in_minutes,)  # type: ignore[arg-type]
+
+
+def test_clients_that_share_the_state_share_the_line(world: AnyWorld) -> None:
+    """Calls of two clients that wait for the same pause are let out in the order in which they came."""
+    policy = ServerPacing().bind(world.runtime)
+    one = Chain(world.runtime, [policy], [respond(429, headers={"retry-after": "20"}), *[respond(200)] * 3])
+    other = Chain(world.runtime, [ServerPacing(state=policy.state)], respond(200))
+    served: list[int] = []
+
+    async def late(number: int) -> None:
+        await world.runtime.sleep(1 + number)
+        await (other if number == 3 else one).send()
+        served.append(number)
+
+    async def body() -> None:
+        await one.send()
+        await together(world.runtime, *((late, number) for number in range(4)))
+
+    world.run(body)
+    assert served == [0, 1, 2, 3]
