@@ -34,7 +34,7 @@ from rest_api_client.attempts import drain
 from rest_api_client.context import Context
 from rest_api_client.events import DownloadResumed
 from rest_api_client.exceptions import APIError, RemoteProtocolError, TransportError
-from rest_api_client.http.bodies import finish
+from rest_api_client.http.bodies import finish_both
 from rest_api_client.http.dates import parse_http_date
 from rest_api_client.http.headers import Headers
 from rest_api_client.models import Request, Response
@@ -253,8 +253,7 @@ class ResumableBody:
 
     async def aclose(self) -> None:
         """Give the connection back, or drop it where the body was not read to its end. Idempotent."""
-        await finish(self._chunks)
-        await self._stream.aclose()
+        await finish_both(self._chunks, self._stream)
 
 
 class _Nothing:

@@ -8,12 +8,13 @@ pool where the body was read to its end, else it is dropped.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
 from rest_api_client.attempts import close
 from rest_api_client.exceptions import ClosedError
 from rest_api_client.http import streaming
-from rest_api_client.http.bodies import finish
+from rest_api_client.http.bodies import finish, finish_both
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.streaming import ServerSentEvent
 from rest_api_client.models import Attempt, Response
@@ -78,8 +79,7 @@ class _Unread:
             async for chunk in chunks:
                 yield chunk
         finally:
-            await finish(chunks)
-            await stream.aclose()
+            await finish_both(chunks, stream)
 
     def _keep(self, reader: ReaderT) -> ReaderT:
         """Remember an iterator, since its user may drop it half-way: what it holds is given back with the block."""
@@ -103,11 +103,10 @@ class _Unread:
 
     async def _close(self) -> None:
         readers, self._readers = self._readers, []
-        try:
-            for reader in reversed(readers):
-                await finish(reader)
-        finally:
-            await close(self.response)
+        async with AsyncExitStack() as held:  # the last reader first, and all of them, whatever becomes of one
+            held.push_async_callback(close, self.response)
+            for reader in readers:
+                held.push_async_callback(finish, reader)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.response!r}>"

@@ -12,10 +12,13 @@ import stat
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import AsyncGeneratorType, GeneratorType
-from typing import IO, Protocol, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from rest_api_client.exceptions import ClosedError, ConfigurationError
 from rest_api_client.typing import ContentTypes, Progress
+
+if TYPE_CHECKING:
+    from rest_api_client.transport import ByteStream
 
 CHUNK = 65536
 """Bytes read from a file at once."""
@@ -312,6 +315,14 @@ async def finish(chunks: object) -> None:
     close = getattr(chunks, "aclose", None)
     if close is not None:
         await close()
+
+
+async def finish_both(chunks: object, stream: ByteStream) -> None:
+    """End an iterator, then the stream it came from: that one also where the first fails or is cancelled."""
+    try:
+        await finish(chunks)
+    finally:
+        await stream.aclose()
 
 
 def _piece(chunk: object) -> bytes:

@@ -165,8 +165,10 @@ class HeldStream:
             async for piece in chunks:
                 yield piece
         finally:
-            await finish(chunks)
-            await self._end()
+            try:
+                await finish(chunks)
+            finally:  # a connection that cannot be closed in peace holds no permit all the same
+                await self._end()
 
     async def aclose(self) -> None:
         """Give back the connection, then the permit. Idempotent."""

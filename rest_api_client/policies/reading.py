@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from rest_api_client.attempts import close
 from rest_api_client.context import Context
 from rest_api_client.exceptions import APIError, ResponseTooLarge
-from rest_api_client.http.bodies import finish
+from rest_api_client.http.bodies import finish_both
 from rest_api_client.http.body_limits import BodyLimits
 from rest_api_client.http.decoding import Decoder, content_encodings
 from rest_api_client.models import Request, Response
@@ -90,8 +90,7 @@ class DecodedStream:
             raise
         finally:
             self._response.raw_size = self._decoder.raw_bytes
-            await finish(chunks)
-            await self._raw.aclose()
+            await finish_both(chunks, self._raw)
 
     async def aclose(self) -> None:
         """Give back the connection, or drop it where the body was not read to its end."""
@@ -142,7 +141,6 @@ async def read(response: Response, limit: int | None = None) -> Response:
             if limit is not None and len(body) >= limit:
                 break
     finally:
-        await finish(chunks)
-        await stream.aclose()
+        await finish_both(chunks, stream)
     response.fill(bytes(body[:limit]))
     return response

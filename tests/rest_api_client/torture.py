@@ -225,6 +225,7 @@ class Body:
         await self._stream.aclose()
         if not self._closed:
             self.open, self._closed = False, True
+            await self._engine.rest()
             self._engine.point("close")
 
 
@@ -247,6 +248,11 @@ class Engine(ScriptedTransport):
         fault = self._fault
         if fault is not None and self.io == fault.at and (fault.kind is not ConnectError or where == "connect"):
             raise fault.kind(f"the wire broke at I/O {self.io} ({where})")
+
+    async def rest(self) -> None:
+        """A moment in which a call can be cut, where an engine does not shield its closing."""
+        if self._runtime is not None:
+            await self._runtime.sleep(0)
 
     async def send(self, request: Request, exchange: Exchange) -> Response:
         """Send, between two points."""
