@@ -67,6 +67,10 @@ class RetryDecided(Event):
     reason: str
 
 
+WORTH_TELLING = 0.001
+"""Seconds: a shorter wait is a turn in a line, nothing that held a call back; no event tells of it, and no note."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimited(Event):
     """The client's own limiter made the call wait so many seconds, or refused it."""

@@ -48,3 +48,8 @@ class Foresighted(Protocol):
     async def forecast(self, request: Request, context: Context) -> Forecast:
         """What it would do with this request now. Changes nothing."""
         ...
+
+
+def behind(others: int) -> str:
+    """The end of a sentence on a wait: how many stand before the request in a line."""
+    return f", behind {others} other{'s' * (others > 1)}" if others else ""

@@ -14,9 +14,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import NoReturn
 
 from rest_api_client.context import Context
-from rest_api_client.events import Queued
+from rest_api_client.events import WORTH_TELLING, Queued
 from rest_api_client.exceptions import BulkheadFull, LoadShed
-from rest_api_client.forecast import Forecast
+from rest_api_client.forecast import Forecast, behind
 from rest_api_client.http.bodies import finish
 from rest_api_client.models import Request
 from rest_api_client.policies.permit_state import PermitState
@@ -74,7 +74,7 @@ class Door:
         waited = context.runtime.now() - began
         if not place.token:
             self._turn_away(place, request, context, waited)
-        if waited > 0:
+        if waited >= WORTH_TELLING:
             context.note(self.name, QUEUED, waited)
             context.tell(Queued, request, key=key, waited=waited, refused=False, reason=QUEUED)
         return place.token
@@ -136,15 +136,16 @@ class Door:
     async def forecast(self, key: str, context: Context) -> Forecast:
         """What would happen to a call now."""
         decision, priority = await self.state.apply(key, PEEK), context.options.priority
-        ahead, behind = self.lines.ahead(key, priority), self.lines.behind(key, priority)
-        facts = {"key": key, "limit": int(decision.value or 0), "waiting": ahead + behind, "ahead": ahead}
-        if decision.verdict == "allow" and not ahead + behind:
-            return Forecast(policy=self.name, facts=facts)
-        patience = self.patience(context)
+        ahead = self.lines.ahead(key, priority)
+        waiting = ahead + self.lines.behind(key, priority)
+        facts = {"key": key, "limit": int(decision.value or 0), "waiting": waiting, "ahead": ahead}
+        if decision.verdict == "allow" and not waiting:
+            return Forecast(policy=self.name, text=f"a permit of {key!r} is free", facts=facts)
+        patience, out = self.patience(context), f"all {facts['limit']} permits of {key!r} are out"
         if ahead >= self.queue or (patience is not None and patience <= 0):
-            text = f"all {facts['limit']} permits of {key!r} are out and the call may not wait"
+            text = f"{out}, and the call may not wait"
             return Forecast(policy=self.name, verdict="refuse", reason=FULL, text=text, facts=facts)
-        text = f"all {facts['limit']} permits of {key!r} are out; {ahead} would be served before this call"
+        text = f"{out}, and the call would wait{behind(ahead)}"
         return Forecast(policy=self.name, verdict="wait", reason=QUEUED, text=text, facts=facts)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.exceptions import ConfigurationError, HookError
 from rest_api_client.models import Request
 
 Key: TypeAlias = Literal["client", "host", "origin", "route"] | Callable[[Request], str]
@@ -32,7 +32,11 @@ def check_key(owner: str, key: object) -> None:
 
 
 def key_of(key: Key, request: Request) -> str:
-    """The state's name for this request."""
+    """The state's name for this request.
+
+    Raises:
+        HookError: the function gave no text.
+    """
     if key == "origin":
         return request.url.origin_text
     if key == "client":
@@ -41,4 +45,7 @@ def key_of(key: Key, request: Request) -> str:
         return request.url.host
     if key == "route":
         return f"{request.method} {request.url.origin_text}{request.template or request.url.path}"
-    return key(request)
+    text: object = key(request)
+    if not isinstance(text, str):
+        raise HookError(f"{request.label}: key=... gave {text!r}: give text", request=request)
+    return text

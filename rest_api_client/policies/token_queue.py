@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from rest_api_client.context import Context
-from rest_api_client.events import RateLimited
+from rest_api_client.events import WORTH_TELLING, RateLimited
 from rest_api_client.exceptions import RateLimitExceeded, RefusedError
-from rest_api_client.forecast import Forecast
+from rest_api_client.forecast import Forecast, behind
 from rest_api_client.models import Request
 from rest_api_client.policies.quotas import TAKE, Costs, Land, Peek, Return, Take
 from rest_api_client.policies.state import Decision, State
@@ -22,9 +22,6 @@ from rest_api_client.runtime import Runtime
 
 _SHORTEST = 1e-6
 """Seconds the head of a line rests at least, so that rounding in a loop's timers never makes it spin."""
-
-WORTH_TELLING = 0.001
-"""Seconds: a shorter wait is a turn in the line, nothing that held a call back."""
 
 QUEUED = "queued"
 """Why a call waits that only stands behind others."""
@@ -91,12 +88,11 @@ class TokenQueue:
         if decision.verdict == "allow" and not ahead:
             return Forecast(policy=self.name, text=f"the limit of {key!r} has room", facts=facts)
         wait, reason = decision.wait, decision.reason or QUEUED
-        behind = f", behind {ahead} other{'s' * (ahead > 1)}" if ahead else ""
         return Forecast(
             policy=self.name,
             verdict="refuse" if self._too_long(wait, context.remaining) else "wait",
             reason=reason,
-            text=f"the limit of {key!r} has room in {wait:.3g} s{behind} ({reason})",
+            text=f"the limit of {key!r} has room in {wait:.3g} s{behind(ahead)} ({reason})",
             wait=wait,
             facts=facts,
         )

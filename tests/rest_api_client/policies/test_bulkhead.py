@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import pickle
+from random import Random
 from typing import Any
 
 import pytest
@@ -18,12 +19,14 @@ from rest_api_client.pipeline import Policy
 from rest_api_client.policies.bulkhead import Bulkhead
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.permit_state import PermitState
-from rest_api_client.policies.permits import ENTER, Enter, Leave, Permits
+from rest_api_client.policies.permits import ENTER, PEEK, Enter, Leave, Permits
 from rest_api_client.policies.priority_queue import PriorityLines
+from rest_api_client.runtime import run_sync
 from rest_api_client.script import Refuse, Script
 from tests.conftest import World
 from tests.rest_api_client.chain import Chain, a_request
 from tests.rest_api_client.collecting import CollectingKey, Never, abandon, uncollected
+from tests.rest_api_client.policies.machines.bulkhead import Cancelled, Stepped
 from tests.rest_api_client.together import together
 
 AnyWorld = World[Any]
@@ -188,27 +191,36 @@ def test_it_foretells_what_it_would_do(world: AnyWorld) -> None:
     """Free: pass. Full: wait. Full with a full line: refuse, unless somebody less important stands there."""
     policy = Bulkhead(limit=1, queue=1).bind(world.runtime)
     chain = Chain(world.runtime, [policy], respond(200, delay=5))
+    said = list[str]()
 
     async def verdict(priority: int) -> tuple[str, str]:
         call = Call(world.runtime, chain.random, options=CallOptions(priority=priority))
         forecast = await policy.forecast(a_request(), Context(call))
         assert forecast.facts["limit"] == 1
+        said.append(forecast.text)
         return forecast.verdict, forecast.reason
 
     async def body() -> list[tuple[str, str]]:
-        said = [await verdict(2)]
+        seen = [await verdict(2)]
         tasks = []
         for _ in range(2):
             tasks.append(world.runtime.spawn(chain.send))
             await world.runtime.sleep(1)
-            said.append(await verdict(2))
-        said.append(await verdict(3))
+            seen.append(await verdict(2))
+        seen.append(await verdict(3))
         for task in tasks:
             await task.join()
-        return said
+        return seen
 
     expected = [("pass", "ok"), ("wait", "queued"), ("refuse", "bulkhead full"), ("wait", "queued")]
     assert world.run(body) == expected
+    out = "all 1 permits of 'https://api.test:443' are out, and the call "
+    assert said == [
+        "a permit of 'https://api.test:443' is free",
+        f"{out}would wait",
+        f"{out}may not wait",
+        f"{out}would wait",
+    ]
 
 
 class _Gone:
@@ -266,6 +278,25 @@ def test_an_abandoned_call_gives_its_permit_back_when_it_is_collected(world: Any
     gc.collect()
     chain = Chain(world.runtime, [policy], respond(200))
     assert world.run(chain.send).status_code == 200
+
+
+def test_a_waiter_cancelled_in_the_moment_it_is_let_in_passes_its_permit_on() -> None:
+    """T12: it has the permit, and does not run any more; the next call has it instead."""
+    policy = Bulkhead(limit=1, queue=1, key="client").bind(Stepped())  # type: ignore[arg-type]
+    door = policy.door
+    assert door is not None
+
+    async def proceed(request: Any, context: Context) -> Response:
+        await Never()
+        return Response(200)
+
+    calls = [policy(a_request(), Context(Call(Stepped(), Random(0))), proceed) for _ in range(2)]  # type: ignore[arg-type]
+    for call in calls:
+        call.send(None)
+    for call, others in zip(calls, (1, 0), strict=True):
+        with pytest.raises(Cancelled):
+            call.throw(Cancelled())
+        assert run_sync(door.state.apply("client", PEEK)).verdict == ("wait" if others else "allow")
 
 
 async def _stand_for_ever(lines: PriorityLines) -> None:

@@ -557,7 +557,14 @@ def test_a_forecast_says_what_would_happen_and_changes_nothing(world: AnyWorld) 
         ("refuse", "rate limit: tokens", 119),
     ]
     assert seen[2].facts == {"key": "client", "cost": {"requests": 1, "tokens": 301}, "ahead": 0}
-    assert "room in 60 s" in seen[2].text
+    assert [one.text for one in seen] == [
+        "the limit of 'client' has room",
+        "the limit of 'client' has room",
+        "the limit of 'client' has room in 60 s (rate limit: tokens)",
+        "it costs more than the limit of 'client' ever lets through",
+        "the limit of 'client' has room in 0 s, behind 1 other (queued)",
+        "the limit of 'client' has room in 119 s, behind 1 other (rate limit: tokens)",
+    ]
 
 
 def test_a_forecast_looks_at_the_deadline_and_at_a_patience_of_nothing(world: AnyWorld) -> None:
