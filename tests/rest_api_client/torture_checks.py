@@ -68,19 +68,20 @@ def _rate_limit(policy: RateLimit, stage: Set) -> Iterable[str]:
                 yield f"RateLimit: {count.flying} {name} of {key} in flight"
             if count._ever != due[name]:
                 yield f"RateLimit: {count._ever} {name} counted, {due[name]} used"
-    yield from _lines("RateLimit", policy.tokens.lines)
+    yield from _lines("RateLimit", policy)
 
 
-def _lines(name: str, lines: Any) -> Iterable[str]:
-    if lines._lines:
-        yield f"{name}: lines {list(lines._lines)}"
+def _lines(name: str, policy: Any) -> Iterable[str]:
+    waiting = policy.tokens.lines._lines
+    if waiting:
+        yield f"{name}: somebody waits: {list(waiting)}"
 
 
 def _pacing(policy: ServerPacing, stage: Set) -> Iterable[str]:
     for key, pace in _objects(policy).items():
         if pace.sent.flying:
             yield f"ServerPacing: tokens of {key} in flight: {pace.sent.flying}"
-    yield from _lines("ServerPacing", policy.tokens.lines)
+    yield from _lines("ServerPacing", policy)
 
 
 def _permits(policy: Any, stage: Set) -> Iterable[str]:
@@ -136,7 +137,7 @@ def _budget(policy: RetryConfig, stage: Set) -> Iterable[str]:
 
 
 def _rates(policy: AdaptiveRetry, stage: Set) -> Iterable[str]:
-    yield from _lines("AdaptiveRetry", policy.tokens.lines)
+    yield from _lines("AdaptiveRetry", policy)
 
 
 def _flights(policy: Coalesce, stage: Set) -> Iterable[str]:
