@@ -15,7 +15,7 @@ from rest_api_client.engines.scripted import respond
 from rest_api_client.events import Queued
 from rest_api_client.exceptions import BulkheadFull, ConfigurationError, LoadShed
 from rest_api_client.models import Response
-from rest_api_client.pipeline import Policy
+from rest_api_client.pipeline import Policy, Stage
 from rest_api_client.policies.bulkhead import Bulkhead
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.permit_state import PermitState
@@ -345,6 +345,46 @@ def test_a_forked_child_starts_with_an_empty_line(real_world: AnyWorld) -> None:
     lines.forget()
     assert not lines.busy
     assert place is None or not lines.leave(place)
+
+
+def test_a_permit_given_before_a_fork_means_nothing_after_it(world: AnyWorld) -> None:
+    """T14: the state was forgotten while a call was under way; its end frees nothing in the fresh one."""
+    state = PermitState(lambda: Permits(1), world.runtime.now)
+    chain = Chain(world.runtime, [Bulkhead(limit=1, queue=0, state=state)], respond(200, content=b"body"))
+
+    async def body() -> None:
+        before = await chain.send(stream=True)
+        state.forget()
+        after = await chain.send(stream=True)
+        await close(before)
+        with pytest.raises(BulkheadFull):
+            await chain.send()
+        await close(after)
+
+    world.run(body)
+    assert len(chain.arrivals) == 2
+
+
+def test_a_call_whose_key_was_forgotten_ends_as_any_other(world: AnyWorld) -> None:
+    """T14: its permit is not missed, and the next call has one."""
+    state = PermitState(lambda: Permits(1), world.runtime.now)
+
+    class Forks:
+        stage = Stage.ATTEMPT_MIDDLEWARE
+
+        async def __call__(self, request: Any, context: Any, proceed: Any) -> Response:
+            response: Response = await proceed(request, context)
+            state.forget()
+            return response
+
+    chain = Chain(world.runtime, [Bulkhead(limit=1, queue=0, state=state), Forks()], respond(200))
+
+    async def body() -> None:
+        for _ in range(2):
+            await chain.send()
+
+    world.run(body)
+    assert len(chain.arrivals) == 2
 
 
 def test_options_are_values_and_travel() -> None:
