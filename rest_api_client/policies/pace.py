@@ -161,7 +161,7 @@ class PaceState(MemoryState[PaceCommand]):
 
     def take(self, key: str) -> int:
         """A token, if there is one for whoever comes now and nobody is overtaken; else 0: `apply` says why."""
-        if key in self.lines:
+        if key in self.lines.busy:
             return 0
         with self._lock:
             pace = self._objects.get(key)

@@ -32,7 +32,7 @@ class QuotaState(MemoryState[QuotaCommand]):
 
     def take(self, key: str, costs: Costs) -> int:
         """A token, if there is one for whoever comes now and nobody is overtaken; else 0."""
-        if key in self.lines and any(costs):
+        if key in self.lines.busy and any(costs):
             return 0
         with self._lock:
             limits = self._objects.get(key)

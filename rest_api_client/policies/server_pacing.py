@@ -110,7 +110,7 @@ class ServerPacing:
             short.land(key, token)
         else:
             await state.apply(key, Land(token))
-        if key in tokens.lines:
+        if key in tokens.lines.busy:
             tokens.lines.nudge(key)
         return response
 

@@ -150,7 +150,7 @@ class Turn:
 
     async def _ask(self) -> Decision:
         """Take a token if nobody is overtaken, else ask how long it may take."""
-        if any(self._take.costs) and self._key in self._queue.lines:
+        if any(self._take.costs) and self._key in self._queue.lines.busy:
             return (await self._queue.peek(self._key, self._take.costs))[0]
         return await self._queue.state.apply(self._key, self._take)
 

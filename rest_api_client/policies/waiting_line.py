@@ -39,7 +39,7 @@ class Place:
         self.nudged = False
 
 
-class _Line:
+class Line:
     """The places of one key in their order, and what their owners want together."""
 
     __slots__ = ("places", "wanted")
@@ -50,15 +50,18 @@ class _Line:
 
     @property
     def head(self) -> Place | None:
+        """The first place."""
         for place in self.places:  # pragma: no branch  none is left only where the collector came between
             return place
         return None
 
     def add(self, place: Place) -> None:
+        """Put a place at the end."""
         self.places[place] = None
         self._count(place.wanted, 1)
 
     def remove(self, place: Place) -> None:
+        """Take a place out, wherever it is."""
         del self.places[place]
         self._count(place.wanted, -1)
 
@@ -70,30 +73,30 @@ class _Line:
 
 
 class WaitingLines:
-    """One line per key. Travels empty: a copy or a pickle of it has no waiters."""
+    """One line per key, for threads, tasks and loops alike. Travels empty: a copy or a pickle has no waiters.
+
+    `busy` has the keys that somebody waits for; ask it what is in it, and leave it as it is. Whoever finds a line empty
+    came before all who enter it later.
+    """
 
     def __init__(self) -> None:
-        self._lines: dict[str, _Line] = {}
+        self.busy: dict[str, Line] = {}
         self._lock = threading.RLock()
         in_child(self.forget)
-
-    def __contains__(self, key: str) -> bool:
-        """Whether anybody waits. Whoever finds a line empty came before all who enter it later."""
-        return key in self._lines
 
     def enter(self, key: str, runtime: Runtime, wanted: tuple[int, ...] = ()) -> tuple[Place, int]:
         """Take the last place of a line, and say how many stand before it. With none before it, it is the head."""
         place = Place(key, runtime.event(), wanted)
         with self._lock:
-            line = self._lines.get(key) or _Line()
+            line = self.busy.get(key) or Line()
             line.add(place)
-            self._lines[key] = line
+            self.busy[key] = line
             return place, len(line.places) - 1
 
     def before(self, key: str) -> tuple[int, tuple[int, ...]]:
         """How many a newcomer would stand behind, and what they want together."""
         with self._lock:
-            line = self._lines.get(key)
+            line = self.busy.get(key)
             return (0, ()) if line is None else (len(line.places), tuple(line.wanted))
 
     async def turn(self, place: Place, runtime: Runtime, timeout: float | None) -> bool:
@@ -126,13 +129,13 @@ class WaitingLines:
     def _remove(self, place: Place) -> bool:
         """Take a place out; whether it was the head's and leaves others behind."""
         with self._lock:
-            line = self._lines.get(place.key)
+            line = self.busy.get(place.key)
             if line is None or place not in line.places:  # its loop was taken for gone, or the process forked
                 return False
             was_head = line.head is place
             line.remove(place)
             if not line.places:
-                self._lines.pop(place.key, None)
+                self.busy.pop(place.key, None)
         return was_head and bool(line.places)
 
     def _wake_head(self, key: str) -> None:
@@ -144,7 +147,7 @@ class WaitingLines:
             self._remove(head)
 
     def _head(self, key: str) -> Place | None:
-        line = self._lines.get(key)
+        line = self.busy.get(key)
         return None if line is None else line.head
 
     def waiting(self, key: str) -> int:
@@ -153,7 +156,7 @@ class WaitingLines:
 
     def forget(self) -> None:
         """Start afresh, as all do in a forked child: those who waited are not here, and one may have held the lock."""
-        self._lines, self._lock = {}, threading.RLock()
+        self.busy, self._lock = {}, threading.RLock()
 
     def __reduce__(self) -> tuple[type[WaitingLines], tuple[()]]:
         return WaitingLines, ()

@@ -188,7 +188,7 @@ def test_a_cancelled_waiter_takes_nothing(world: AnyWorld) -> None:
 
     assert world.run(body) == 9
     assert limiter.limiter.limit.tokens is not None
-    assert "client" not in limiter.limiter.limit.tokens.lines
+    assert "client" not in limiter.limiter.limit.tokens.lines.busy
 
 
 def test_what_there_never_is_is_refused_by_all(world: AnyWorld) -> None:

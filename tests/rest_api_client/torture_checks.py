@@ -16,7 +16,8 @@ from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.policies.server_pacing import ServerPacing
 from tests.rest_api_client.faces import AwaitableClient
-from tests.rest_api_client.torture import Engine, Pass, Set
+from tests.rest_api_client.torture import Set
+from tests.rest_api_client.torture_engine import Engine, Pass
 
 BYTES, TRUE_BYTES = 10, 7
 """What a request is expected to cost, and what it turns out to have cost."""
@@ -72,7 +73,7 @@ def _rate_limit(policy: RateLimit, stage: Set) -> Iterable[str]:
 
 
 def _lines(name: str, policy: Any) -> Iterable[str]:
-    waiting = policy.tokens.lines._lines
+    waiting = policy.tokens.lines.busy
     if waiting:
         yield f"{name}: somebody waits: {list(waiting)}"
 

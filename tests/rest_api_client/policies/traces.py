@@ -138,7 +138,7 @@ class Trace:
     async def _check_left(self, runtime: Runtime) -> None:
         state = self.policy.state
         assert isinstance(state, QuotaState)
-        assert "client" not in state.lines
+        assert "client" not in state.lines.busy
         await runtime.sleep(100_000)
         left = await state.apply("client", Peek(costs=tuple(self.most)))
         assert left.verdict == "allow", f"lost for ever: {left}"
