@@ -108,7 +108,10 @@ def _record(request: Request, context: Context, result: Response | BaseException
     record.notes += context.notes
     if isinstance(result, Response):
         record.status_code = result.status_code
-        record.reason = context.classify(request, result).reason
+        outcome = context.classify(request, result)
+        record.reason = outcome.reason
+        if outcome.retry_after is not None:
+            result.retry_after = outcome.retry_after
         call.last = result
     else:
         _record_error(request, context, record, result)

@@ -190,6 +190,7 @@ class Response:
     __slots__ = (
         "_content",
         "_parsed",
+        "_retry_after",
         "attempts",
         "elapsed",
         "exchange",
@@ -233,6 +234,7 @@ class Response:
         self.raw_size = 0
         self._content = content if content is not None or stream is not None else b""
         self._parsed: Any = _UNPARSED
+        self._retry_after: float | None = None
 
     @property
     def content(self) -> bytes:
@@ -386,11 +388,16 @@ class Response:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds the server asked to wait, counted from the answer's arrival, or None (RFC 9110, section 10.2.3).
+        """Seconds the server asked to wait, counted from the answer's arrival, or None.
 
-        `retry-after-ms` counts too; a date is read against the answer's own `Date`.
+        What the client obeys: Retry-After (RFC 9110, section 10.2.3) or `retry-after-ms`, a date read against the
+        answer's own `Date`; and whatever else its classifier found, as the reset of a quota of which nothing is left.
         """
-        return asked_wait(self.headers, self.received_at)
+        return asked_wait(self.headers, self.received_at) if self._retry_after is None else self._retry_after
+
+    @retry_after.setter
+    def retry_after(self, seconds: float | None) -> None:
+        self._retry_after = seconds
 
     def error(self) -> StatusError:
         """The exception this 4xx or 5xx answer stands for."""

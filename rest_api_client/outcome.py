@@ -51,12 +51,15 @@ class Outcome:
         reason: a fixed word or two, fit for a label: "ok", "status 503", "connect error".
         retry_after: seconds the server asks to wait, or None.
         processed: whether the server acted on the request: "yes", "no" or "unknown".
+        final: whether the server said that another try is of no use. What it says of itself, `kind`, stands: a 503 is a
+            failure, that the breaker counts and a fallback answers, and yet is not retried.
     """
 
     kind: Kind
     reason: str
     retry_after: float | None = None
     processed: Processed = "unknown"
+    final: bool = False
 
 
 Classify: TypeAlias = Callable[[Request, Response | BaseException], Outcome]
@@ -69,8 +72,6 @@ SECONDARY: Final = "secondary rate limit"
 """GitHub's second kind of limit, on bursts and on load: 403 or 429, in words, often without a time."""
 RATE_LIMITED: Final = "server rate limit"
 """A 403 that means a rate limit; a 429 is "status 429", as ever."""
-SERVER_SAYS_NO: Final = "server says no"
-"""The server said that trying again is of no use (`x-should-retry: false`)."""
 _SECONDARY_WAIT = 60.0
 """Seconds to wait where GitHub names none: "at least one minute", says its page on rate limits."""
 _SHOULD_RETRY = ("x-should-retry", "stripe-should-retry")
@@ -137,7 +138,7 @@ def _limit_reason(response: Response, *, secondary: bool) -> str:
 
 
 def _as_told(request: Request, response: Response, outcome: Outcome) -> Outcome:
-    """The outcome, unless the server says itself whether to try again.
+    """The outcome, with what the server says itself of trying again.
 
     Only the origin that the request was for may say so: over TLS nobody between can, and what another origin says
     after a redirect is of its own affairs.
@@ -146,7 +147,7 @@ def _as_told(request: Request, response: Response, outcome: Outcome) -> Outcome:
         return outcome
     told = next((text for name in _SHOULD_RETRY if (text := response.headers.get(name)) in ("true", "false")), None)
     if told == "false":
-        return replace(outcome, kind=Kind.REJECTED, reason=SERVER_SAYS_NO)
+        return replace(outcome, final=True)
     return replace(outcome, kind=Kind.FAILED) if told == "true" and outcome.kind is Kind.REJECTED else outcome
 
 

@@ -286,10 +286,8 @@ class _Again:
         call, outcome = context.call, context.classify(self.request, error)
         if 0 <= context.record < len(call.attempts):
             record = call.attempts[context.record]
-            lasted = call.runtime.now() - call.started - record.started
-            call.attempts[context.record] = replace(
-                record, error=type(error).__name__, reason=outcome.reason, elapsed=lasted
-            )
+            record.error, record.reason = type(error).__name__, outcome.reason
+            record.elapsed = call.runtime.now() - call.started - record.started
         if at >= self._furthest + PROGRESS:
             self._furthest, self._tries = at, 0
 

@@ -226,16 +226,19 @@ class _Copies:
 
     async def race(self) -> Response | Exception:
         """Send the first copy, and further ones when they are due; give what counts."""
-        starts: list[Callable[[], Awaitable[_Copy | None]]] = [self._first, *[self._hedge] * self._policy.max_hedges]
+        starts: list[Callable[[], Awaitable[_Copy | None]]] = [self._send, *[self._hedge] * self._policy.max_hedges]
         delays = [number * self._delay for number in range(len(starts))]
-        winner = await self._context.runtime.race(starts, delays, _ends, _discard)
-        assert winner is not None
+        try:
+            winner = await self._context.runtime.race(starts, delays, _ends, _discard)
+        except RuntimeError:  # the system has no thread left
+            if self._copies:
+                raise
+            winner = None
+        if winner is None:  # no copy was sent: the first had no thread, and each hedge was declined or had none either
+            return await self.alone()
         assert winner.result is not None
         self._settle(winner)
         return winner.result
-
-    async def _first(self) -> _Copy | None:
-        return await self._send()
 
     async def _hedge(self) -> _Copy | None:
         decision = await self._decide()

@@ -3,6 +3,7 @@
 An attempt is made again only if nothing speaks against it. The vetoes, in the order they are asked:
 
     not retryable            the outcome is neither "failed" nor "throttled"
+    server says no           the answer says that another try is of no use
     deadline                 the call's time is up
     attempts exhausted       it was the last one
     not safe to resend       the server may have acted on a request that is not idempotent and has no key, or the body
@@ -66,6 +67,7 @@ from rest_api_client.typing import Proceed, Unset
 RETURN: Final = "return"
 RETRY: Final = "retry"
 NOT_RETRYABLE: Final = "not retryable"
+SERVER_SAYS_NO: Final = "server says no"
 EXHAUSTED: Final = "attempts exhausted"
 NOT_SAFE: Final = "not safe to resend"
 NESTED: Final = "nested retry"
@@ -76,6 +78,7 @@ DECISIONS: Final = (
     RETURN,
     RETRY,
     NOT_RETRYABLE,
+    SERVER_SAYS_NO,
     NO_TIME,
     EXHAUSTED,
     NOT_SAFE,
@@ -221,6 +224,8 @@ class RetryConfig:
             return RETURN
         if kind is Kind.REJECTED:
             return NOT_RETRYABLE
+        if tried.outcome.final:
+            return SERVER_SAYS_NO
         if isinstance(tried.error, DeadlineExceeded):
             return NO_TIME
         if tried.attempt >= self._attempts(course.context):

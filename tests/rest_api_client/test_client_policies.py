@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from rest_api_client import (
     DeadlineHeader,
     Fallback,
     Hedging,
+    PermissionDeniedError,
     RetryConfig,
     VirtualClock,
 )
@@ -125,3 +127,20 @@ def test_a_state_that_is_shared_is_shared_by_copies() -> None:
             next(p for p in one._core.pipeline.policies if isinstance(p, Bulkhead)) for one in (client, copy)
         )
         assert mine.state is theirs.state
+
+
+@pytest.mark.parametrize(
+    ("fields", "body", "seconds"),
+    [
+        ({"retry-after-ms": "61500"}, "", 61.5),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "90"}, "", 90.0),
+        ({}, "You have exceeded a secondary rate limit", 60.0),
+    ],
+)
+def test_what_is_obeyed_is_told(fields: dict[str, str], body: str, seconds: float) -> None:
+    """T5: the error of a 403 that is a rate limit says when to come back, in whatever words the server said it."""
+    client, _ = client_of(respond(403, content=body, headers={"x-github-request-id": "1", **fields}), max_retries=0)
+    with client, pytest.raises(PermissionDeniedError) as caught:
+        client.get("/things")
+    assert caught.value.retry_after == seconds
+    assert pickle.loads(pickle.dumps(caught.value)).response.retry_after == seconds

@@ -180,13 +180,15 @@ def test_any_other_403_is_a_refusal(response: Response) -> None:
 
 @pytest.mark.parametrize("name", ["x-should-retry", "stripe-should-retry"])
 def test_the_server_may_say_whether_to_try_again(name: str) -> None:
-    """T28: "false" ends it, "true" makes a refusal worth another try; only the origin that was asked is believed."""
+    """T28: "false" is final, "true" makes a refusal worth another try; only the origin that was asked is believed."""
     yes, no, odd = {name: "true"}, {name: "false"}, {name: "maybe"}
-    assert classify_http(REQUEST, _answer(503, no)) == Outcome(Kind.REJECTED, "server says no")
+    assert classify_http(REQUEST, _answer(503, no)) == Outcome(Kind.FAILED, "status 503", final=True)
+    assert classify_http(REQUEST, _answer(429, no)) == Outcome(Kind.THROTTLED, "status 429", None, "no", final=True)
+    assert not classify_http(REQUEST, _answer(503, {})).final
     assert classify_http(REQUEST, _answer(409, yes)) == Outcome(Kind.FAILED, "status 409")
     assert classify_http(REQUEST, _answer(429, yes)).kind is Kind.THROTTLED
-    assert classify_http(REQUEST, _answer(503, odd)).kind is Kind.FAILED
+    assert classify_http(REQUEST, _answer(503, odd)) == Outcome(Kind.FAILED, "status 503")
     assert classify_http(REQUEST, _answer(200, no)).kind is Kind.OK
     here, elsewhere = REQUEST, Request(method="GET", url=URL.parse("https://other.test/"))
-    assert classify_http(REQUEST, _answer(503, no, request=here)).kind is Kind.REJECTED
-    assert classify_http(REQUEST, _answer(503, no, request=elsewhere)).kind is Kind.FAILED
+    assert classify_http(REQUEST, _answer(503, no, request=here)).final
+    assert not classify_http(REQUEST, _answer(503, no, request=elsewhere)).final

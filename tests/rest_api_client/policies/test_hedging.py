@@ -559,6 +559,40 @@ def test_a_blocking_middleware_does_not_hold_a_decided_call_up() -> None:
     assert runtime.stragglers == 0
 
 
+@pytest.mark.parametrize("threads", [0, 1])
+def test_without_a_thread_for_the_first_copy_it_is_sent_in_the_callers_own(
+    monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """Whether the hedge found no thread either, or found one and was declined."""
+    world = World("sync", VirtualClock())
+    chain = hedged(world, [FAST], Says(verdict="refuse", reason="circuit open"))
+    start, asked = world.clock.start, list[str]()
+
+    def exhausted(function: Callable[[], object], name: str) -> None:
+        asked.append(name)
+        if threads == 0 or len(asked) == 1:
+            raise RuntimeError("can't start new thread")
+        start(function, name=name)
+
+    monkeypatch.setattr(world.clock, "start", exhausted)
+    assert world.run(chain.send).text == "fast"
+    assert (len(asked), len(chain.arrivals)) == (2, 1)
+
+
+def test_any_other_error_of_a_race_is_not_taken_for_that(world: Virtual, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a copy was sent, nothing is sent again."""
+    chain = hedged(world, [SLOW])
+    race = type(world.runtime).race
+
+    async def broken(*args: Any, **options: Any) -> Any:
+        await race(*args, **options)
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(type(world.runtime), "race", broken)
+    with pytest.raises(RuntimeError, match="something else"):
+        world.run(chain.send)
+
+
 def test_a_hedge_that_was_decided_too_late_is_not_sent() -> None:
     """In a sync client the answer may come while a hedge is being decided: then there is no second copy."""
     world = World("sync", VirtualClock())

@@ -112,6 +112,15 @@ def test_what_would_be_refused_again_is_not_sent_again(world: AnyWorld, status: 
     assert chain.decisions == ["not retryable"]
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_where_the_server_says_that_it_is_of_no_use_nothing_is_sent_again(world: AnyWorld, status: int) -> None:
+    """T28: it stays a failure, for those who count them; the decision says who ended it."""
+    chain = chain_of(world, respond(status, headers={"x-should-retry": "false"}))
+    assert world.run(chain.send).status_code == status
+    assert chain.decisions == ["server says no"]
+    assert [attempt.reason for attempt in chain.call.attempts] == [f"status {status}"]
+
+
 def test_an_error_that_is_not_of_this_library_passes_at_once(world: AnyWorld) -> None:
     """A bug is not retried."""
 
@@ -555,6 +564,7 @@ def test_the_words_for_decisions_are_fixed() -> None:
         "return",
         "retry",
         "not retryable",
+        "server says no",
         "deadline",
         "attempts exhausted",
         "not safe to resend",
