@@ -36,20 +36,9 @@ from rest_api_client.transport import Capability
 from rest_api_client.virtual.clock import VirtualDeadlock
 from tests.rest_api_client.cells import ASYNC_CELLS, QUICK, Cell
 from tests.rest_api_client.test_wire_cancel import WAYS, asyncio_tasks_left, nothing_under_way, waits
-from tests.rest_api_client.torture import (
-    Engine,
-    Fault,
-    OddError,
-    Scene,
-    Set,
-    Spy,
-    deadlines,
-    faults,
-    play,
-    strikes,
-    struck,
-)
+from tests.rest_api_client.torture import Scene, Set, deadlines, faults, play, strikes, struck
 from tests.rest_api_client.torture_checks import leftovers
+from tests.rest_api_client.torture_engine import Engine, Fault, OddError, Spy
 from tests.rest_api_client.torture_scenes import SCENES, everything, limit, random_scene
 from tests.wire import Connection, Received, Server, each
 
