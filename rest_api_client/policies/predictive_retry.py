@@ -34,7 +34,7 @@ from rest_api_client.outcome import Kind
 from rest_api_client.policies.attempt_times import WOULD_NOT_FINISH
 from rest_api_client.policies.backoff import RetryContext
 from rest_api_client.policies.budget import LOOK
-from rest_api_client.policies.circuit_breaker import REFUSED, Circuit
+from rest_api_client.policies.circuit import REFUSED, Circuit
 from rest_api_client.policies.course import Course
 from rest_api_client.policies.keys import key_of
 from rest_api_client.policies.latency import ROUTES, LatencyCommand, Quantile, Sample, latencies

@@ -24,7 +24,7 @@ from rest_api_client.outcome import Outcome, classify_http
 from rest_api_client.policies import coalesce
 from rest_api_client.policies.budget import WITHDRAW
 from rest_api_client.policies.bulkhead import Bulkhead
-from rest_api_client.policies.circuit_breaker import Breaker
+from rest_api_client.policies.circuit import Breaker
 from rest_api_client.policies.coalesce import Coalesce
 from rest_api_client.policies.door import Door, HeldStream
 from rest_api_client.policies.hedging import Hedging

@@ -9,7 +9,8 @@ from rest_api_client.events import HedgeDecided, RetryDecided
 from rest_api_client.exceptions import DeadlineExceeded, TransportError
 from rest_api_client.policies.adaptive_retry import AdaptiveRetry
 from rest_api_client.policies.bulkhead import Bulkhead
-from rest_api_client.policies.circuit_breaker import Breaker, Circuit, CircuitBreaker
+from rest_api_client.policies.circuit import Breaker, Circuit
+from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.coalesce import Coalesce
 from rest_api_client.policies.concurrency import AdaptiveConcurrency
 from rest_api_client.policies.rate_limiter import RateLimit

@@ -15,17 +15,8 @@ from rest_api_client.exceptions import CircuitOpenError, ConfigurationError, Dec
 from rest_api_client.http.bodies import BytesBody
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
-from rest_api_client.policies.circuit_breaker import (
-    ISOLATE,
-    RESET,
-    TRANSITIONS,
-    Breaker,
-    Circuit,
-    CircuitBreaker,
-    Enter,
-    Report,
-    Reset,
-)
+from rest_api_client.policies.circuit import ISOLATE, RESET, TRANSITIONS, Breaker, Circuit, Enter, Report, Reset
+from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.script import Refuse, Script, Stall

@@ -258,7 +258,7 @@ ROWS = {
         0,
         {"Stripe-Should-Retry": "false"},
         status=429,
-        kind=Kind.REJECTED,
+        kind=Kind.THROTTLED,
     ),
     "Shopify, room left": Row(
         "shopify.dev/docs/api/admin-rest/usage/rate-limits", 0, {"X-Shopify-Shop-Api-Call-Limit": "32/40"}

@@ -17,7 +17,8 @@ from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.backoff import ConstantBackoff
 from rest_api_client.policies.budget import RetryBudget, RetryQuota
-from rest_api_client.policies.circuit_breaker import ISOLATE, CircuitBreaker
+from rest_api_client.policies.circuit import ISOLATE
+from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.latency import latencies
 from rest_api_client.policies.predictive_retry import PredictiveRetry

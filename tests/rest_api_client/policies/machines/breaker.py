@@ -7,15 +7,7 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from rest_api_client.policies.circuit_breaker import (
-    ISOLATE,
-    RESET,
-    Breaker,
-    CircuitBreaker,
-    Enter,
-    Peek,
-    Report,
-)
+from rest_api_client.policies.circuit import ISOLATE, RESET, Breaker, CircuitRules, Enter, Peek, Report
 
 WINDOW, OPEN_FOR = 10.0, 3.0
 
@@ -40,7 +32,7 @@ class Machine(RuleBasedStateMachine):
     @initialize(options=OPTIONS)
     def begin(self, options: dict[str, Any]) -> None:
         """A breaker of some kind."""
-        self.options = CircuitBreaker(open_for=OPEN_FOR, **options)
+        self.options = CircuitRules(open_for=OPEN_FOR, **options)
         self.breaker = Breaker(self.options)
         self.now = self.since = self.told = 0.0
         self.state = "closed"
