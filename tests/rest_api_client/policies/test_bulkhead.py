@@ -347,6 +347,29 @@ def test_a_forked_child_starts_with_an_empty_line(real_world: AnyWorld) -> None:
     assert place is None or not lines.leave(place)
 
 
+def test_whoever_takes_its_place_in_the_moment_a_permit_comes_back_is_let_in() -> None:
+    """T12: it found no permit, and stands in line just before the only one is free: it is not left standing there."""
+    coming: list[Any] = []
+
+    class Crossed(PermitState):
+        def leave(self, key: str, token: int) -> bool:
+            while coming:
+                coming.pop().send(None)
+            return super().leave(key, token)
+
+    policy = Bulkhead(limit=1, state=Crossed(lambda: Permits(1), lambda: 0.0))
+
+    async def proceed(request: Any, context: Context) -> Response:
+        return Response(200)
+
+    first, second = (policy(a_request(), Context(Call(Stepped(), Random(0))), proceed) for _ in range(2))  # type: ignore[arg-type]
+    coming.append(second)
+    assert run_sync(first).status_code == 200
+    with pytest.raises(StopIteration) as ended:
+        second.send(None)
+    assert ended.value.value.status_code == 200
+
+
 def test_a_permit_given_before_a_fork_means_nothing_after_it(world: AnyWorld) -> None:
     """T14: the state was forgotten while a call was under way; its end frees nothing in the fresh one."""
     state = PermitState(lambda: Permits(1), world.runtime.now)
