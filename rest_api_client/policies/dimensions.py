@@ -165,7 +165,7 @@ class BucketCount:
 
     def use(self, cost: int, now: float) -> None:
         """See `Count`."""
-        self._full_at = (max(now, self._full_at)) + cost / self._rate
+        self._full_at = max(now, self._full_at) + cost / self._rate
 
 
 TOO_LARGE = "cost too large"
