@@ -15,7 +15,7 @@ from rest_api_client.exceptions import CircuitOpenError, ConfigurationError, Dec
 from rest_api_client.http.bodies import BytesBody
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
-from rest_api_client.policies.circuit import ISOLATE, RESET, TRANSITIONS, Breaker, Circuit, Enter, Report, Reset
+from rest_api_client.policies.circuit import ISOLATE, RESET, TRANSITIONS, Breaker, Circuit, Enter, Peek, Report, Reset
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.rate_limiter import RateLimit
@@ -702,3 +702,137 @@ def test_an_outcome_counts_for_the_window_and_no_longer(window_calls: int | None
     breaker.apply(Report(breaker.epoch, True), 0.0)
     breaker.apply(Report(breaker.epoch, True), moment)
     assert breaker.state == state
+
+
+def tripped(**options: Any) -> Breaker:
+    """Opened by one failure at 0 s, for 5 s."""
+    breaker = Breaker(CircuitBreaker(consecutive_failures=1, **options))
+    breaker.apply(Report(breaker.epoch, True), 0.0)
+    return breaker
+
+
+def test_probes_under_way_and_probes_passed_are_counted_together() -> None:
+    """Of three probes one has passed and two are under way: the fourth call is refused, and told so beforehand."""
+    breaker = tripped(probes=3)
+    first = breaker.apply(Enter(), 5.0)
+    assert breaker.apply(Report(first.token, False), 5.0).change is None
+    seen = [breaker.apply(Peek(), 5.0), breaker.apply(Enter(), 5.0), breaker.apply(Enter(), 5.0)]
+    assert [(decision.verdict, decision.reason, decision.token) for decision in seen] == [
+        ("allow", "probe", first.token)
+    ] * 3
+    assert [breaker.apply(command, 5.0).verdict for command in (Peek(), Enter())] == ["refuse", "refuse"]
+
+
+def test_a_probe_without_an_outcome_makes_room_for_one_more_and_no_more() -> None:
+    """Two are under way, one of them is given up: one call may take its place, the next may not."""
+    breaker = tripped(probes=2)
+    given_up = breaker.apply(Enter(), 5.0)
+    breaker.apply(Enter(), 5.0)
+    breaker.apply(Report(given_up.token, None), 5.0)
+    assert [breaker.apply(Enter(), 5.0).verdict for _ in range(2)] == ["allow", "refuse"]
+
+
+@pytest.mark.parametrize(
+    ("failed", "slow", "reason"), [(True, False, "a probe failed"), (False, True, "a probe was slow")]
+)
+def test_a_probe_that_went_wrong_says_how(failed: bool, slow: bool, reason: str) -> None:
+    """The change bears the reason; a failure that was slow as well is a failure."""
+    breaker = tripped()
+    token = breaker.apply(Enter(), 5.0).token
+    assert breaker.apply(Report(token, failed, slow), 5.0).reason == reason
+
+
+def test_a_state_knows_when_it_began() -> None:
+    """`since` is the moment of the change, whatever brought it: a rest, a probe, or somebody's hand."""
+    breaker = tripped()
+    moments = [(Enter(), 5.0), (Report(2, False), 6.0), (ISOLATE, 7.0), (RESET, 8.0)]
+    for command, moment in moments:
+        breaker.apply(command, moment)
+        assert breaker.since == moment
+
+
+def test_a_success_through_a_closed_circuit_asks_the_state_once(world: AnyWorld) -> None:
+    """The short way: no question before the call. A failure, and a call of an open circuit, ask as ever."""
+    options = CircuitBreaker(consecutive_failures=1)
+    state = options.memory(world.runtime.now)
+    asked: list[str] = []
+    plain = state.apply
+
+    async def apply(key: str, command: Any) -> Any:
+        asked.append(type(command).__name__)
+        return await plain(key, command)
+
+    state.apply = apply  # type: ignore[method-assign]
+    chain = Chain(world.runtime, [replace(options, state=state)], [OK, OK, FAIL])
+
+    async def body() -> list[Any]:
+        return [await outcome(chain) for _ in range(4)]
+
+    assert world.run(body) == [200, 200, 503, "CircuitOpenError"]
+    assert asked == ["Enter", "Report", "Report", "Report", "Enter"]
+
+
+def test_what_it_tells_names_the_circuit(world: AnyWorld) -> None:
+    """Each change by its key, each refusal with its request."""
+    chain = breaking(world, [FAIL, FAIL, OK])
+
+    async def body() -> CircuitOpenError:
+        await outcome(chain)
+        await outcome(chain)
+        with pytest.raises(CircuitOpenError) as caught:
+            await chain.send(a_request(method="PUT"))
+        await world.runtime.sleep(5)
+        await outcome(chain)
+        return caught.value
+
+    refused = world.run(body).request
+    assert refused is not None
+    assert refused.method == "PUT"
+    told = [event for event in chain.events if isinstance(event, CircuitChanged)]
+    assert [event.key for event in told] == ["https://api.test:443"] * 3
+
+
+def test_its_forecast_says_in_words_what_is_the_matter(world: AnyWorld) -> None:
+    """Closed, open and for how long, about to be probed: each in a sentence of its own."""
+    chain = breaking(world, [FAIL, FAIL, OK])
+    policy: Any = next(policy for policy in chain.pipeline.policies if isinstance(policy, CircuitBreaker))
+
+    async def told() -> str:
+        forecast = await policy.forecast(a_request(), Context(Call(world.runtime, chain.random)))
+        assert forecast.policy == "CircuitBreaker"
+        return str(forecast.text)
+
+    async def body() -> list[str]:
+        seen = [await told()]
+        for _ in range(2):
+            await outcome(chain)
+        seen.append(await told())
+        await world.runtime.sleep(5)
+        return [*seen, await told()]
+
+    key = "'https://api.test:443'"
+    assert world.run(body) == [
+        f"the circuit of {key} is closed",
+        f"the circuit of {key} is open for 5 s more",
+        f"the request would be a probe of {key}",
+    ]
+
+
+def test_one_call_may_be_the_whole_window() -> None:
+    """The least of everything: one call counted, one needed, any share of it."""
+    breaker = Breaker(CircuitBreaker(window_calls=1, min_calls=1, failure_ratio=1, slow_ratio=1, probes=1))
+    assert breaker.apply(Report(0, True), 0.0).reason == "failure ratio"
+
+
+def test_a_probe_that_no_answer_reached_leaves_the_circuit_half_open(world: AnyWorld) -> None:
+    """Refused below and never sent: nothing is known of the server, so the next call is a probe again."""
+    chain = breaking(world, [FAIL, FAIL, OK], RateLimit(calls=2, period=7, max_wait=0))
+
+    async def body() -> None:
+        for _ in range(2):
+            await outcome(chain)
+        await world.runtime.sleep(5)
+        await outcome(chain)
+
+    world.run(body)
+    assert changes(chain) == [("closed", "open"), ("open", "half-open")]
