@@ -150,10 +150,6 @@ class WaitingLines:
         line = self.busy.get(key)
         return None if line is None else line.head
 
-    def waiting(self, key: str) -> int:
-        """How many stand in a line, its head included."""
-        return self.before(key)[0]
-
     def forget(self) -> None:
         """Start afresh, as all do in a forked child: those who waited are not here, and one may have held the lock."""
         self.busy, self._lock = {}, threading.RLock()
