@@ -38,6 +38,7 @@ pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist"]
 timeout_constant = 4.0
 timeout_multiplier = 3.0
 use_git_change_detection = false
+process_isolation = "forkserver"
 """
 
 
