@@ -19,8 +19,9 @@ from rest_api_client.pipeline import Policy, Stage
 from rest_api_client.policies.bulkhead import Bulkhead
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.permit_state import PermitState
-from rest_api_client.policies.permits import ENTER, PEEK, Enter, Leave, Permits
+from rest_api_client.policies.permits import ENTER, PEEK, Enter, Leave, PermitCommand, Permits
 from rest_api_client.policies.priority_queue import PriorityLines
+from rest_api_client.policies.state import Decision
 from rest_api_client.runtime import run_sync
 from rest_api_client.script import Refuse, Script
 from tests.conftest import World
@@ -185,6 +186,25 @@ def test_policies_that_share_a_state_share_the_line(world: AnyWorld) -> None:
 
     world.run(body)
     assert [chain.arrivals for chain in chains] == [[0], [2]]
+
+
+class Distant:
+    """A store elsewhere: a `State` that is no `PermitState`."""
+
+    def __init__(self) -> None:
+        self.permits = Permits(1)
+
+    async def apply(self, key: str, command: PermitCommand) -> Decision:
+        return self.permits.apply(command, 0.0)
+
+
+def test_a_store_elsewhere_decides_the_same(world: AnyWorld) -> None:
+    """The policy needs nothing of a state but `apply`; its line is its own."""
+    store = Distant()
+    chain = Chain(world.runtime, [Bulkhead(limit=1, state=store)], respond(200, delay=1))
+    _all_at_once(world, chain, [2, 2, 4])
+    assert (chain.arrivals, _served(chain)) == ([0, 1, 2], [0, 2, 1])
+    assert store.permits.inside == 0
 
 
 def test_it_foretells_what_it_would_do(world: AnyWorld) -> None:
