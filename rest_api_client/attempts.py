@@ -17,6 +17,7 @@ from rest_api_client.exceptions import APIError, DeadlineExceeded, HookError, Re
 from rest_api_client.http.bodies import finish
 from rest_api_client.http.redaction import redact_url
 from rest_api_client.models import Attempt, Request, Response
+from rest_api_client.reasons import CANCELLED, NO_TIME
 from rest_api_client.transport import ByteStream, Capability, Exchange, Transport
 from rest_api_client.typing import Proceed
 
@@ -128,9 +129,9 @@ def _record_error(request: Request, context: Context, record: Attempt, error: Ba
         if not isinstance(error, RefusedError | DeadlineExceeded):
             context.call.last = error
     elif context.remaining == 0:
-        record.error, record.reason = "DeadlineExceeded", "deadline"
+        record.error, record.reason = "DeadlineExceeded", NO_TIME
     else:
-        record.error, record.reason = "Cancelled", "cancelled"
+        record.error, record.reason = "Cancelled", CANCELLED
 
 
 class Terminal:

@@ -42,6 +42,7 @@ from rest_api_client.policies.fallback import Fallback
 from rest_api_client.policies.hedging import Hedging
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.retry import RetryConfig
+from rest_api_client.reasons import OK
 from rest_api_client.telemetry import LOGGER
 from rest_api_client.utils import unknown
 
@@ -235,7 +236,7 @@ def deadline(seconds: float, *, clock: Clock = SYSTEM) -> Decorator:
         ConfigurationError: no seconds above 0, or a generator function. The function itself then raises
             `DeadlineExceeded`, before it begins if a deadline round it has passed already.
     """
-    check_above_zero("deadline", off="no deadline", seconds=seconds)
+    check_above_zero("deadline", hint="as @deadline(10)", seconds=seconds)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         if is_async(function):
@@ -322,7 +323,7 @@ class _Logged:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        extra: dict[str, object] = {"duration": self.clock.monotonic() - self.began, "reason": "ok"}
+        extra: dict[str, object] = {"duration": self.clock.monotonic() - self.began, "reason": OK}
         if isinstance(self.result, Response):
             extra |= _response_fields(self.result)
         if kind is not None:

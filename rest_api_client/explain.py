@@ -12,10 +12,9 @@ from typing import Any, Literal, TypeAlias
 
 from rest_api_client.forecast import Forecast
 from rest_api_client.models import Request
+from rest_api_client.reasons import NO_TIME, OK
 
 Fate: TypeAlias = Literal["send", "refuse", "answer"]
-
-DEADLINE = "deadline"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +71,7 @@ def explained(request: Request, forecasts: list[Forecast]) -> Explanation:
     wait, left = 0.0, None
     takes = next((forecast.takes for forecast in forecasts if forecast.takes is not None), None)
     fate: Fate = "send"
-    by, reason = None, "ok"
+    by, reason = None, OK
     for forecast in forecasts:
         left = forecast.facts.get("left", left) if forecast.policy == "Deadline" else left
         if forecast.verdict == "refuse" or forecast.verdict == "answer":
@@ -80,7 +79,7 @@ def explained(request: Request, forecasts: list[Forecast]) -> Explanation:
             break
         wait += forecast.wait
         if left is not None and wait + (takes or 0) >= left:
-            fate, by, reason = "refuse", "Deadline", DEADLINE
+            fate, by, reason = "refuse", "Deadline", NO_TIME
             break
     return Explanation(
         request=request.label,

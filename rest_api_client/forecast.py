@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from rest_api_client.reasons import OK
+
 if TYPE_CHECKING:
     from rest_api_client.context import Context
     from rest_api_client.models import Request
@@ -34,7 +36,7 @@ class Forecast:
 
     policy: str
     verdict: Verdict = "pass"
-    reason: str = "ok"
+    reason: str = OK
     text: str = ""
     wait: float = 0.0
     takes: float | None = None

@@ -31,6 +31,7 @@ from rest_api_client.http.rate_limit_fields import asked_wait
 from rest_api_client.http.redaction import body_start, redact_url
 from rest_api_client.http.serializers import JSON_SERIALIZER, Serializer, convert
 from rest_api_client.http.urls import URL, Origin
+from rest_api_client.reasons import IN_FLIGHT, OK, RETURN
 
 if TYPE_CHECKING:
     from rest_api_client.transport import ByteStream, Exchange
@@ -154,8 +155,8 @@ class Attempt:
     url: str
     status_code: int | None = None
     error: str | None = None
-    reason: str = "ok"
-    decision: str = "return"
+    reason: str = OK
+    decision: str = RETURN
     delay: float | None = None
     sent: int = 0
     peer: str | None = None
@@ -167,7 +168,7 @@ class Attempt:
         """A record of what has just begun. Only what is known is set; the rest are the class's defaults."""
         record = cls.__new__(cls)
         record.number, record.started = number, started
-        record.elapsed, record.url, record.reason = 0.0, "", "in flight"
+        record.elapsed, record.url, record.reason = 0.0, "", IN_FLIGHT
         return record
 
 

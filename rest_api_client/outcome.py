@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from rest_api_client.exceptions import (
     BulkheadFull,
     CircuitOpenError,
+    ConfigurationError,
     DeadlineExceeded,
     DecodeError,
     LoadShed,
@@ -28,6 +29,21 @@ from rest_api_client.exceptions import (
 from rest_api_client.http.rate_limit_fields import read_fields
 from rest_api_client.http.resets import server_now
 from rest_api_client.models import Request, Response
+from rest_api_client.reasons import (
+    BULKHEAD_FULL,
+    CIRCUIT_OPEN,
+    ERROR,
+    IN_PROGRESS,
+    NO_TIME,
+    OK,
+    OVERSIZED,
+    RATE_LIMITED,
+    REFUSED,
+    SECONDARY_LIMIT,
+    SERVER_RATE_LIMIT,
+    SHED,
+    UNDECODABLE,
+)
 
 
 class Kind(StrEnum):
@@ -61,6 +77,12 @@ class Outcome:
     processed: Processed = "unknown"
     final: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.kind, Kind):
+            raise ConfigurationError(f"Outcome(kind={self.kind!r}): give Kind.OK, FAILED, THROTTLED or REJECTED")
+        if self.retry_after is not None and not isinstance(self.retry_after, int | float):
+            raise ConfigurationError(f"Outcome(retry_after={self.retry_after!r}): give seconds, or None")
+
 
 Classify: TypeAlias = Callable[[Request, Response | BaseException], Outcome]
 """(request, answer or error) -> outcome."""
@@ -68,19 +90,13 @@ Classify: TypeAlias = Callable[[Request, Response | BaseException], Outcome]
 _REFUSED_UNREAD = frozenset({425, 429})
 """425: RFC 8470 section 5.2; 429: the limiter stands before the application (RFC 6585 section 4)."""
 _TRANSIENT = frozenset({408, 425, 500, 502, 503, 504})
-SECONDARY: Final = "secondary rate limit"
-"""GitHub's second kind of limit, on bursts and on load: 403 or 429, in words, often without a time."""
-RATE_LIMITED: Final = "server rate limit"
-"""A 403 that means a rate limit; a 429 is "status 429", as ever."""
 _SECONDARY_WAIT = 60.0
 """Seconds to wait where GitHub names none: "at least one minute", says its page on rate limits."""
 _SHOULD_RETRY = ("x-should-retry", "stripe-should-retry")
 _STRIPE_REASONS = frozenset(
     {"global-rate", "global-concurrency", "endpoint-rate", "endpoint-concurrency", "resource-specific"}
 )
-IN_PROGRESS = "in progress"
-"""409 to a request with an idempotency key: the first one of that key is still at work."""
-_OK = Outcome(Kind.OK, "ok", processed="yes")
+_OK = Outcome(Kind.OK, OK, processed="yes")
 
 
 def classify_http(request: Request, result: Response | BaseException) -> Outcome:
@@ -111,7 +127,7 @@ def _throttled(response: Response) -> Outcome | None:
         return None
     headers = response.headers
     told = read_fields(headers, response.status_code, server_now(headers.get("date"), response.received_at))
-    secondary = response.buffered and SECONDARY.encode() in response.content[:_LONGEST_WORDS].lower()
+    secondary = response.buffered and SECONDARY_LIMIT.encode() in response.content[:_LONGEST_WORDS].lower()
     spent = [reading for reading in told.readings if reading.remaining == 0]
     limits_here = bool(told.readings) or "x-github-request-id" in headers
     if response.status_code == 403 and not (spent or secondary or (told.wait is not None and limits_here)):
@@ -130,11 +146,11 @@ _LONGEST_WORDS = 2000
 
 def _limit_reason(response: Response, *, secondary: bool) -> str:
     if secondary:
-        return SECONDARY
+        return SECONDARY_LIMIT
     stripe = response.headers.get("stripe-rate-limited-reason")
     if stripe in _STRIPE_REASONS:
         return f"status 429, {stripe}"
-    return RATE_LIMITED if response.status_code == 403 else "status 429"
+    return SERVER_RATE_LIMIT if response.status_code == 403 else "status 429"
 
 
 def _as_told(request: Request, response: Response, outcome: Outcome) -> Outcome:
@@ -152,14 +168,14 @@ def _as_told(request: Request, response: Response, outcome: Outcome) -> Outcome:
 
 
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
-    (CircuitOpenError, "circuit open"),
-    (LoadShed, "shed"),
-    (BulkheadFull, "bulkhead full"),
-    (RateLimitExceeded, "rate limited"),
-    (RefusedError, "refused"),
-    (DeadlineExceeded, "deadline"),
-    (ResponseTooLarge, "too large"),
-    (DecodeError, "undecodable"),
+    (CircuitOpenError, CIRCUIT_OPEN),
+    (LoadShed, SHED),
+    (BulkheadFull, BULKHEAD_FULL),
+    (RateLimitExceeded, RATE_LIMITED),
+    (RefusedError, REFUSED),
+    (DeadlineExceeded, NO_TIME),
+    (ResponseTooLarge, OVERSIZED),
+    (DecodeError, UNDECODABLE),
 )
 
 
@@ -172,7 +188,7 @@ def _of_error(request: Request, error: BaseException) -> Outcome:
         if isinstance(error, kind):
             processed: Processed = "no" if issubclass(kind, RefusedError) else "unknown"
             return Outcome(Kind.FAILED if kind is DeadlineExceeded else Kind.REJECTED, reason, processed=processed)
-    return Outcome(Kind.REJECTED, "error")
+    return Outcome(Kind.REJECTED, ERROR)
 
 
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

@@ -41,6 +41,7 @@ from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Policy, Stage
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.retry import DEFAULT_ATTEMPTS
+from rest_api_client.reasons import CONTINUED, MISFIT, STARTED_ANEW, WAS_COMPLETE
 from rest_api_client.transport import ByteStream
 from rest_api_client.typing import Proceed, Unset
 
@@ -52,11 +53,6 @@ AGE: Final = 60.0
 
 RFC 9110, section 8.8.2.2, asks for one second, its predecessor RFC 7232 for a minute.
 """
-
-CONTINUED: Final = "continued"
-COMPLETE: Final = "was complete"
-ANEW: Final = "started anew"
-MISFIT: Final = "does not fit"
 
 _NAME: Final = "Download"
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
@@ -210,7 +206,7 @@ class ResumableBody:
         assert response.stream is not None
         self._replace_head(response)
         self._begin(response, response.stream)
-        self._again.note(ANEW, 0)
+        self._again.note(STARTED_ANEW, 0)
         return True
 
     def _go_on(self, response: Response) -> bool:
@@ -233,7 +229,7 @@ class ResumableBody:
         if part is None or part.total != self.at or not self._same(response, part, strictly=True):
             return False
         self._read_from(_Nothing())
-        self._again.note(COMPLETE, self.at)
+        self._again.note(WAS_COMPLETE, self.at)
         return True
 
     def _same(self, response: Response, part: Part, *, strictly: bool = False) -> bool:

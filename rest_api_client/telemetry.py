@@ -42,11 +42,11 @@ from rest_api_client.forks import in_child
 from rest_api_client.http.redaction import redact_url
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
+from rest_api_client.reasons import CANCELLED, COALESCED, CONCURRENCY_CHANGED, HEDGE_ENDED, RATE_CUT, WITHHELD
 from rest_api_client.typing import Proceed
 
 LOGGER = logging.getLogger("rest_api_client")
 LOGGER.addHandler(logging.NullHandler())  # a library prints nothing of its own accord
-CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _rate_limited(event: Event) -> _Described:
 
 def _rate_cut(event: Event) -> _Described:
     assert isinstance(event, RateCut)
-    return f"{event.key} asks for fewer requests: {event.rate:.3g} a second", {"reason": "rate cut"}
+    return f"{event.key} asks for fewer requests: {event.rate:.3g} a second", {"reason": RATE_CUT}
 
 
 def _queued(event: Event) -> _Described:
@@ -177,7 +177,7 @@ def _queued(event: Event) -> _Described:
 
 def _concurrency_changed(event: Event) -> _Described:
     assert isinstance(event, ConcurrencyChanged)
-    return f"concurrency of {event.key}: {event.before} to {event.after}", {"reason": "concurrency changed"}
+    return f"concurrency of {event.key}: {event.before} to {event.after}", {"reason": CONCURRENCY_CHANGED}
 
 
 def _hedge_decided(event: Event) -> _Described:
@@ -188,13 +188,13 @@ def _hedge_decided(event: Event) -> _Described:
 def _hedge_ended(event: Event) -> _Described:
     assert isinstance(event, HedgeEnded)
     ended = f"copy {event.winner} of {event.copies} won" if event.winner else f"all {event.copies} copies failed"
-    return ended, {"reason": "hedge ended"}
+    return ended, {"reason": HEDGE_ENDED}
 
 
 def _circuit_changed(event: Event) -> _Described:
     assert isinstance(event, CircuitChanged)
     told = f"circuit of {event.key}: {event.before} to {event.after}, {event.reason}"
-    return told, {"reason": f"circuit {event.after}"}
+    return told, {"reason": event.reason}
 
 
 def _circuit_refused(event: Event) -> _Described:
@@ -211,12 +211,12 @@ def _fell_back(event: Event) -> _Described:
 
 def _coalesced(event: Event) -> _Described:
     assert isinstance(event, Coalesced)
-    return f"shares the request of call {event.leader}", {"reason": "coalesced"}
+    return f"shares the request of call {event.leader}", {"reason": COALESCED}
 
 
 def _withheld(event: Event) -> _Described:
     assert isinstance(event, CredentialsWithheld)
-    return f"credentials withheld from {event.origin}: {', '.join(event.names)}", {"reason": "credentials withheld"}
+    return f"credentials withheld from {event.origin}: {', '.join(event.names)}", {"reason": WITHHELD}
 
 
 def _resumed(event: Event) -> _Described:

@@ -28,6 +28,7 @@ from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.credentials import without_parameter
 from rest_api_client.policies.reading import read
+from rest_api_client.reasons import OK, WITHHELD
 from rest_api_client.typing import UNSET, Proceed
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ class Authentication:
             return Forecast(policy="Authentication", text="no auth to add", facts={"scheme": None, "withheld": False})
         scheme, withheld = type(auth).__name__, not request.at_home
         text = f"{scheme} is withheld: not its origin" if withheld else f"{scheme} is added"
-        reason = "credentials withheld" if withheld else "ok"
+        reason = WITHHELD if withheld else OK
         facts = {"scheme": scheme, "withheld": withheld}
         return Forecast(policy="Authentication", reason=reason, text=text, facts=facts)
 

@@ -28,13 +28,14 @@ from rest_api_client.events import RateCut
 from rest_api_client.exceptions import RefusedError
 from rest_api_client.forecast import Forecast
 from rest_api_client.models import Request, Response
-from rest_api_client.outcome import IN_PROGRESS, Kind, Outcome
-from rest_api_client.policies.cubic import CUT, Answered, ClientRate, RateCommand
+from rest_api_client.outcome import Kind, Outcome
+from rest_api_client.policies.cubic import Answered, ClientRate, RateCommand
 from rest_api_client.policies.quotas import Return
 from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.policies.state import MemoryState, State
 from rest_api_client.policies.token_queue import TokenQueue
 from rest_api_client.policies.waiting_line import WaitingLines
+from rest_api_client.reasons import IN_PROGRESS, RATE_CUT
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
 
@@ -109,8 +110,8 @@ class AdaptiveRetry(RetryConfig):
         key = str(request.url.origin)
         learned = await self.tokens.state.apply(key, Answered(token, _throttled(outcome)))
         self.tokens.lines.nudge(key)
-        if learned.reason == CUT and learned.value is not None:
-            context.note(NAME, CUT)
+        if learned.reason == RATE_CUT and learned.value is not None:
+            context.note(NAME, RATE_CUT)
             context.tell(RateCut, request, key=key, rate=learned.value)
 
     async def forecast(self, request: Request, context: Context) -> Forecast:

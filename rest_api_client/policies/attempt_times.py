@@ -32,10 +32,10 @@ from rest_api_client.pipeline import Stage
 from rest_api_client.policies.keys import key_of
 from rest_api_client.policies.latency import ERROR, LatencyCommand, Quantile, Sample, latencies
 from rest_api_client.policies.state import State
+from rest_api_client.reasons import WOULD_NOT_FINISH
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
 
-WOULD_NOT_FINISH: Final = "would not finish"
 GAP: Final = 0.01
 """Seconds from one sample to the next, at least: a hundred a second are enough for a median."""
 

@@ -34,9 +34,7 @@ from rest_api_client.context import Random
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.models import Attempt, Request, Response
 from rest_api_client.outcome import Outcome
-
-BY_STRATEGY: Final = "strategy"
-"""The reason of a `Stop` that names none."""
+from rest_api_client.reasons import BY_STRATEGY
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ from typing import ClassVar, Final, Literal, Protocol, TypeAlias, runtime_checka
 from rest_api_client.checks import check_at_least, check_share, check_whole
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.policies.state import ALLOW, Decision, MemoryState, State
+from rest_api_client.reasons import NO_BUDGET
 
-NO_BUDGET: Final = "budget"
 _SPENT: Final = Decision("refuse", reason=NO_BUDGET)
 
 

@@ -29,8 +29,7 @@ from rest_api_client.checks import check_above_zero, check_at_least, check_share
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.policies.failure_windows import CountWindow, FailureWindow, TimeWindow
 from rest_api_client.policies.state import ALLOW, Decision, MemoryState
-
-PROBE: Final = "probe"
+from rest_api_client.reasons import CIRCUIT_HALF_OPEN, CIRCUIT_ISOLATED, CIRCUIT_OPEN, PROBE
 
 
 class Circuit(StrEnum):
@@ -69,7 +68,11 @@ TRANSITIONS: Final[Mapping[Circuit, Mapping[Change, Circuit]]] = {
     Circuit.ISOLATED: _BY_HAND,
 }
 
-REFUSED: Final = {state: f"circuit {state}" for state in Circuit}
+REFUSED: Final = {
+    Circuit.OPEN: CIRCUIT_OPEN,
+    Circuit.HALF_OPEN: CIRCUIT_HALF_OPEN,
+    Circuit.ISOLATED: CIRCUIT_ISOLATED,
+}
 """The reason of a refusal, by the state that refuses."""
 
 

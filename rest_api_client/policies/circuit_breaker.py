@@ -26,17 +26,15 @@ from rest_api_client.pipeline import Stage
 from rest_api_client.policies.circuit import (
     ENTER,
     PEEK,
-    PROBE,
-    REFUSED,
     BreakerCommand,
     Change,
-    Circuit,
     CircuitRules,
     Circuits,
     Report,
 )
 from rest_api_client.policies.keys import Key, check_key, key_of
 from rest_api_client.policies.state import Decision, State
+from rest_api_client.reasons import CIRCUIT_ISOLATED, OK, PROBE
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
 
@@ -136,7 +134,7 @@ class CircuitBreaker(CircuitRules):
         return Forecast(
             policy=NAME,
             verdict="pass" if passes else "refuse",
-            reason=decision.reason or "ok",
+            reason=decision.reason or OK,
             text=f"the request would be a probe of {key!r}" if decision.reason == PROBE else text,
             wait=decision.wait,
             facts={"key": key},
@@ -147,7 +145,7 @@ def _until(refusal: Decision) -> str:
     """In which state a circuit is that refuses, and until when, for people."""
     if refusal.wait:
         return f"open for {refusal.wait:.3g} s more"
-    if refusal.reason == REFUSED[Circuit.ISOLATED]:
+    if refusal.reason == CIRCUIT_ISOLATED:
         return "isolated until it is reset"
     return "open until a probe has passed"
 

@@ -35,6 +35,7 @@ from rest_api_client.function_calls import FunctionCall
 from rest_api_client.models import Note, Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.credentials import is_credential_header
+from rest_api_client.reasons import ALONE, COALESCED
 from rest_api_client.runtime import Runtime, Task, TaskCancelled
 from rest_api_client.typing import UNSET, Proceed
 
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from rest_api_client.pipeline import Pipeline, Policy
 
 NAME: Final = "Coalesce"
-COALESCED: Final = "coalesced"
-ALONE: Final = "not coalesced"
 SHAREABLE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Result: TypeAlias = Response | Exception
@@ -258,7 +257,7 @@ class Coalesce:
     def _whose(self, request: Request, context: Context, chain: Pipeline | None) -> Hashable | None:
         """Whose request it is: as the user says, or by the credential; None where that cannot be known."""
         if self.identity is not None:
-            return ("identity", _hashable(self.identity(request), request))
+            return ("identity", _hashable(self.identity(request), request), _own_credential(context.options.auth))
         if chain is None or any(_unknown(policy) for policy in chain.policies):
             return None
         asked: Any = context.options.auth
@@ -281,6 +280,13 @@ class Coalesce:
             return Forecast(policy=NAME, text="would be shared by whoever asks the same meanwhile")
         text = f"would share the answer that {aboard} call{'s' * (aboard > 1)} wait for"
         return Forecast(policy=NAME, reason=COALESCED, text=text, facts={"aboard": aboard})
+
+
+def _own_credential(auth: Any) -> Hashable:
+    """What a call was given in place of the client's credential, by name: whatever `identity=` says, two calls with
+    different ones share no answer. One that has no name is the user's to tell apart."""
+    own = None if auth is UNSET else as_auth(auth)
+    return auth is UNSET, None if own is None else ("credential", own.identity())
 
 
 def _hashable(value: Hashable, request: Request) -> Hashable:

@@ -24,6 +24,7 @@ from typing import Final, TypeAlias
 
 from rest_api_client.policies.quotas import Peek, QuotaCommand, Return, Take
 from rest_api_client.policies.state import ALLOW, Decision
+from rest_api_client.reasons import CLIENT_RATE, RATE_CUT
 
 BETA: Final = 0.7
 SCALE: Final = 0.4
@@ -37,8 +38,6 @@ BUCKET: Final = 0.5
 SILENCE: Final = 5.0
 """Seconds without an answer after which the measure begins anew."""
 
-CLIENT_RATE: Final = "client rate"
-CUT: Final = "rate cut"
 _SLACK: Final = 1e-9
 
 
@@ -140,4 +139,4 @@ class ClientRate:
         self._k = (self._w_max * (1 - BETA) / SCALE) ** (1 / 3)
         self.rate = max(LEAST_RATE, BETA * self._w_max)
         self._tokens = min(self._tokens, max(1.0, self.rate))
-        return Decision("allow", reason=CUT, value=self.rate)
+        return Decision("allow", reason=RATE_CUT, value=self.rate)

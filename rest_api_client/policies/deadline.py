@@ -28,7 +28,7 @@ from rest_api_client.forecast import Forecast
 from rest_api_client.http.headers import Headers
 from rest_api_client.models import Attempt, Request, Response
 from rest_api_client.pipeline import Stage
-from rest_api_client.policies.attempt_times import WOULD_NOT_FINISH
+from rest_api_client.reasons import NO_TIME, WOULD_NOT_FINISH
 from rest_api_client.typing import Proceed, Unset
 
 
@@ -108,7 +108,7 @@ class Deadline:
             return Forecast(policy="Deadline", text="no deadline")
         left = moment - context.runtime.now()
         if left <= 0:
-            return Forecast(policy="Deadline", verdict="refuse", reason="deadline", text="the deadline has passed")
+            return Forecast(policy="Deadline", verdict="refuse", reason=NO_TIME, text="the deadline has passed")
         return Forecast(policy="Deadline", text=f"{left:.3g} s for the whole call", facts={"left": left})
 
     def _moment(self, context: Context) -> float | None:
@@ -151,6 +151,10 @@ def _reason(attempt: Attempt) -> str:
 _SHOWN = 4
 
 
+LONGEST_TOLD: Final = 99_999_999.0
+"""Seconds, three years: the most that gRPC's eight digits hold, and no less than for ever."""
+
+
 def _grpc(left: float) -> str:
     milliseconds = int(left * 1000)
     return f"{milliseconds}m" if milliseconds < 10**8 else f"{int(left)}S"
@@ -190,5 +194,5 @@ class DeadlineHeader:
         """Hand on, with the time left in the header."""
         left = context.remaining
         if left is not None and request.at_home:
-            request = request.with_headers({self.name: _UNITS[self.unit](left)})
+            request = request.with_headers({self.name: _UNITS[self.unit](min(left, LONGEST_TOLD))})
         return await proceed(request, context)

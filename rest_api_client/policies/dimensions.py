@@ -22,11 +22,12 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
-from rest_api_client.checks import check_above_zero, check_whole
+from rest_api_client.checks import check_above_zero, check_at_least, check_whole
 from rest_api_client.policies.quotas import Costs, Land, Peek, QuotaCommand, Take, until
 from rest_api_client.policies.state import ALLOW, Decision
+from rest_api_client.reasons import COST_TOO_LARGE, OWN_LIMIT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,10 @@ class Window:
         return WindowCount(self, reason)
 
 
+SLOWEST: Final = 1e-9
+"""Units a second: one in 32 years. With fewer, the moment at which one is back is none that a clock can show."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bucket:
     """`rate` units a second in the long run, `burst` at once after a rest.
@@ -63,7 +68,7 @@ class Bucket:
     burst: int | None = None
 
     def __post_init__(self) -> None:
-        check_above_zero("Bucket", unit="a number", rate=self.rate)
+        check_at_least("Bucket", SLOWEST, unit="a number", rate=self.rate)
         check_whole("Bucket", 1, off="a second's worth", burst=self.burst)
 
     def fresh(self, reason: str) -> Count:
@@ -168,13 +173,7 @@ class BucketCount:
         self._full_at = max(now, self._full_at) + cost / self._rate
 
 
-TOO_LARGE = "cost too large"
-"""Why a request is refused that costs more than there ever is."""
-
-OWN_LIMIT = "rate limit"
-"""Why a request waits for the dimension "requests"; for others their name is added."""
-
-_NO_ROOM = Decision("refuse", reason=TOO_LARGE)
+_NO_ROOM = Decision("refuse", reason=COST_TOO_LARGE)
 
 
 class Limits:

@@ -23,11 +23,8 @@ from rest_api_client.policies.permit_state import PermitState
 from rest_api_client.policies.permits import ENTER, PEEK, Leave, PermitCommand
 from rest_api_client.policies.priority_queue import Place, PriorityLines
 from rest_api_client.policies.state import State
+from rest_api_client.reasons import BULKHEAD_FULL, QUEUED, SHED
 from rest_api_client.transport import ByteStream
-
-FULL = "bulkhead full"
-QUEUED = "queued"
-SHED = "shed"
 
 
 class Door:
@@ -110,7 +107,7 @@ class Door:
         )
 
     def _refuse(self, key: str, request: Request, context: Context, why: str, waited: float = 0.0) -> NoReturn:
-        self._tell_refusal(FULL, key, request, context, waited)
+        self._tell_refusal(BULKHEAD_FULL, key, request, context, waited)
         raise BulkheadFull(f"{request.label}: all permits of {key!r} are out, and {why}", request=request)
 
     def _tell_refusal(self, reason: str, key: str, request: Request, context: Context, waited: float) -> None:
@@ -144,7 +141,7 @@ class Door:
         patience, out = self.patience(context), f"all {facts['limit']} permits of {key!r} are out"
         if ahead >= self.queue or (patience is not None and patience <= 0):
             text = f"{out}, and the call may not wait"
-            return Forecast(policy=self.name, verdict="refuse", reason=FULL, text=text, facts=facts)
+            return Forecast(policy=self.name, verdict="refuse", reason=BULKHEAD_FULL, text=text, facts=facts)
         text = f"{out}, and the call would wait{behind(ahead)}"
         return Forecast(policy=self.name, verdict="wait", reason=QUEUED, text=text, facts=facts)
 

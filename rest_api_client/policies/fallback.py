@@ -34,17 +34,17 @@ from rest_api_client.exceptions import ConfigurationError, HookError, RefusedErr
 from rest_api_client.forecast import Forecast
 from rest_api_client.function_calls import FunctionCall, Returned
 from rest_api_client.http.headers import Headers
+from rest_api_client.http.redaction import redact_url
 from rest_api_client.http.serializers import JSON_SERIALIZER
 from rest_api_client.http.urls import URL, split_userinfo
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Kind
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.credentials import withhold_echo, withhold_headers
+from rest_api_client.reasons import FALLBACK_FAILED, FELL_BACK
 from rest_api_client.typing import UNSET, JSONValue, Proceed, Unset
 
 NAME: Final = "Fallback"
-FELL_BACK: Final = "fell back"
-FAILED_TOO: Final = "fallback failed"
 CHANGES_NOTHING: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "CALL"})
 """The safe methods (RFC 9110, section 9.2.1, and QUERY's own specification), and calls of guarded functions."""
 
@@ -62,7 +62,8 @@ class Fallback:
         response: the answer is a copy of this one.
         call: a function of the request and the last answer or error, sync or async, gives the answer; what it raises
             is a failure of the fallback.
-        replica: the origin, as "https://replica.example.com", that the same path and query are asked of.
+        replica: the origin, as "https://replica.example.com", that the same path and query are asked of. It answers
+            for the client's own origins alone: of a foreign server's resources it has no copy.
         when: a function of the same two says whether a call is fallen back from, in place of the rules above.
     """
 
@@ -105,7 +106,7 @@ class Fallback:
         url, userinfo = split_userinfo(str(self.replica))
         if userinfo is not None or url.target != "/" or url.fragment:
             raise ConfigurationError(
-                f"Fallback(replica={str(url)!r}): give scheme, host and port alone; for another path give call="
+                f"Fallback(replica={redact_url(str(url))!r}): give scheme, host and port alone; for another path give call="
             )
         return url
 
@@ -141,13 +142,17 @@ class Fallback:
         return answer
 
     def _wanted(self, request: Request, context: Context, result: Result) -> bool:
-        if context.remaining == 0:
+        if context.remaining == 0 or not self._stands_in(request):
             return False
         if self.when is not None:
             return self.when(request, result)
         if request.method not in CHANGES_NOTHING:
             return False
         return isinstance(result, RefusedError) or _failed(request, context, result)
+
+    def _stands_in(self, request: Request) -> bool:
+        """Whether it can answer for that origin: a replica only for the client's own, whose copy it is."""
+        return self.replica is None or request.at_home or not request.home
 
     async def _answer(self, request: Request, context: Context, proceed: Proceed, result: Result) -> Response:
         """The fallback's answer, or else the call's own end."""
@@ -160,7 +165,7 @@ class Fallback:
         return answer
 
     def _tell(self, request: Request, context: Context, result: Result, second: Exception | None) -> None:
-        context.note(NAME, FELL_BACK if second is None else FAILED_TOO)
+        context.note(NAME, FELL_BACK if second is None else FALLBACK_FAILED)
         if context.emit is not None:
             reason = context.classify(request, result).reason
             error = None if second is None else type(second).__name__
@@ -171,13 +176,10 @@ class Fallback:
             return await self._ask_replica(self._moved(request, context, result), context, proceed)
         if self.call is not None:
             answer = self.call(request, result)
-            return _as_response(await answer if isawaitable(answer) else answer, request)
+            return _as_response(await answer if isawaitable(answer) else answer, request, result)
         if isinstance(request, FunctionCall) and self.response is None:
             return Returned(plain_json.loads(self._json()))
-        response = Response(200, content=self._json(), headers=_JSON) if self.response is None else copy(self.response)
-        response.headers = response.headers.copy()
-        response.request = request
-        return response
+        return _own(self.response or Response(200, content=self._json(), headers=_JSON), request)
 
     async def _ask_replica(self, request: Request, context: Context, proceed: Proceed) -> Response:
         response = await proceed(request, context)
@@ -218,7 +220,7 @@ class Fallback:
 
     async def forecast(self, request: Request, context: Context) -> Forecast:
         """Whether a failure of this call would be answered, as far as its method says."""
-        ready = self.when is not None or request.method in CHANGES_NOTHING
+        ready = self._stands_in(request) and (self.when is not None or request.method in CHANGES_NOTHING)
         text = f"if the call fails, a {self.how} answers" if ready else f"a failed {request.method} is not answered"
         return Forecast(policy=NAME, text=text, facts={"how": self.how, "ready": ready})
 
@@ -239,9 +241,19 @@ def _stand(result: Result, second: Exception) -> Response:
     raise result
 
 
-def _as_response(answer: object, request: Request) -> Response:
-    if isinstance(answer, Response):
+def _own(answer: Response, request: Request) -> Response:
+    """This call's own copy: the answer may be kept, and given to other calls at the same time."""
+    response = copy(answer)
+    response.headers = answer.headers.copy()
+    response.request = request
+    return response
+
+
+def _as_response(answer: object, request: Request, result: Result) -> Response:
+    if isinstance(answer, Response) and (answer is result or isinstance(request, FunctionCall)):
         return answer
+    if isinstance(answer, Response):
+        return _own(answer, answer.request or request)
     if isinstance(request, FunctionCall):
         return Returned(answer)
     raise HookError(f"Fallback(call=...) must give a Response, got {type(answer).__name__}", request=request)

@@ -43,26 +43,26 @@ from rest_api_client.policies.budget import DEPOSIT, WITHDRAW, BudgetCommand, Re
 from rest_api_client.policies.keys import key_of
 from rest_api_client.policies.latency import ERROR, LatencyCommand, Quantile, Sample, latencies
 from rest_api_client.policies.state import State
+from rest_api_client.reasons import (
+    HEDGE,
+    HEDGE_LOST,
+    HEDGE_WON,
+    LATENCY_UNKNOWN,
+    NO_BUDGET,
+    NO_TIME,
+    NOT_SAFE_TO_HEDGE,
+    OVERTAKEN,
+    PROBE,
+    THROTTLED,
+)
 from rest_api_client.runtime import Runtime
 from rest_api_client.transport import Capability, Transport
 from rest_api_client.typing import Proceed
-
-HEDGE: Final = "hedge"
-WON: Final = "hedge won"
-LOST: Final = "hedge lost"
-OVERTAKEN: Final = "overtaken"
-THROTTLED: Final = "throttled"
-NO_TIME: Final = "deadline"
-NO_BUDGET: Final = "budget"
-UNSAFE: Final = "not safe to hedge"
-UNKNOWN: Final = "latency not known yet"
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 LEAST_DELAY: Final = 0.001
 """Seconds: below a millisecond a hedge costs more than it can win (Finagle's backup requests have the same floor)."""
 
-_CAREFUL: Final = frozenset({"probe", "half-open"})
-"""Reasons with which a breaker lets a single request pass: no moment for a second."""
 _GOOD: Final = frozenset({Kind.OK, Kind.REJECTED})
 _OWN_BUDGET: Final = RetryBudget(ratio=0.05, min_per_second=0.0)
 
@@ -141,11 +141,11 @@ class Hedging:
     async def forecast(self, request: Request, context: Context) -> Forecast:
         """When a hedge would be sent, or why none."""
         if not self._safe(request):
-            return Forecast(policy="Hedging", reason=UNSAFE, text=f"{request.method} is not sent twice")
+            return Forecast(policy="Hedging", reason=NOT_SAFE_TO_HEDGE, text=f"{request.method} is not sent twice")
         delay, left = await self._delay(key_of("route", request)), context.remaining
         if delay is None:
             text = f"no hedge until {self.min_samples} answers of this route were timed"
-            return Forecast(policy="Hedging", reason=UNKNOWN, text=text)
+            return Forecast(policy="Hedging", reason=LATENCY_UNKNOWN, text=text)
         facts = {"delay": delay, "max_hedges": self.max_hedges}
         if left is not None and delay >= left:
             text = f"no hedge: it would be sent after {delay:.3g} s, and {left:.3g} s are left"
@@ -253,7 +253,7 @@ class _Copies:
         if self._pushed_back:
             return THROTTLED
         for forecast in await self._context.forecast(self._request):
-            if forecast.verdict in {"wait", "refuse"} or forecast.reason in _CAREFUL:
+            if forecast.verdict in {"wait", "refuse"} or forecast.reason == PROBE:  # no moment for a second
                 return forecast.reason
         return HEDGE if await self._policy.pay(self._request) else NO_BUDGET
 
@@ -306,7 +306,7 @@ class _Copies:
         for hedge in hedges:
             self._note(hedge, HEDGE, self._delay)
             if good:
-                self._note(hedge, WON if hedge is winner else LOST)
+                self._note(hedge, HEDGE_WON if hedge is winner else HEDGE_LOST)
         if good and winner is not first:
             self._note(first, OVERTAKEN)
         self._context.tell(

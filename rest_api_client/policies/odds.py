@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from rest_api_client.policies.state import ALLOW, Decision
+from rest_api_client.reasons import PROBE, UNLIKELY
 
 WINDOW: Final = 30.0
 """Seconds of one window."""
-UNLIKELY: Final = "unlikely to succeed"
-PROBE: Final = "probe"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from rest_api_client.policies.quotas import Land, Peek, QuotaCommand, Return, Ta
 from rest_api_client.policies.server_limits import NO_WAIT, SPREAD, Sent, ServerLimit, Wait, can_count, kind_of
 from rest_api_client.policies.state import ALLOW, Decision, MemoryState
 from rest_api_client.policies.waiting_line import WaitingLines
+from rest_api_client.reasons import PAUSED
 
 RELEASE: Final = 5.0
 """Seconds in which all who waited for a pause are let out, at most; a tenth of the pause where that is shorter."""
@@ -30,8 +31,6 @@ _DOUBLINGS = 4
 """A pause that grows is at most 16 times the first: 16 minutes where that is one."""
 
 _MOST_LIMITS = 16
-
-PAUSED: Final = "retry-after"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from itertools import count
 from typing import Final, TypeAlias
 
 from rest_api_client.policies.state import ALLOW, Decision
+from rest_api_client.reasons import QUEUED
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Peek:
 PermitCommand: TypeAlias = Enter | Leave | Peek
 ENTER: Final = Enter()
 PEEK: Final = Peek()
-FULL: Final = Decision("wait", reason="queued")
+FULL: Final = Decision("wait", reason=QUEUED)
 
 _tokens = count(1)
 

@@ -31,27 +31,25 @@ from rest_api_client.exceptions import RefusedError
 from rest_api_client.forecast import Forecast
 from rest_api_client.models import Request
 from rest_api_client.outcome import Kind
-from rest_api_client.policies.attempt_times import WOULD_NOT_FINISH
 from rest_api_client.policies.backoff import RetryContext
 from rest_api_client.policies.budget import LOOK
-from rest_api_client.policies.circuit import REFUSED, Circuit
 from rest_api_client.policies.course import Course
 from rest_api_client.policies.keys import key_of
 from rest_api_client.policies.latency import ROUTES, LatencyCommand, Quantile, Sample, latencies
-from rest_api_client.policies.odds import PROBE, UNLIKELY, Bet, Odds, OddsCommand, Retried, RetryOdds
+from rest_api_client.policies.odds import Bet, Odds, OddsCommand, Retried, RetryOdds
 from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.policies.state import MemoryState, State
+from rest_api_client.reasons import CIRCUIT_ISOLATED, LOW_BUDGET, OK, PROBE, UNLIKELY, WOULD_NOT_FINISH
 from rest_api_client.runtime import Runtime
 
 NAME: Final = "PredictiveRetry"
-LOW_BUDGET: Final = "budget low"
 LOW: Final = 0.25
 """The share of the budget that is kept for likely retries."""
 LIKELY: Final = 0.5
 """The share of retries that succeeded, from which on one is likely."""
 
 _ANSWERED: Final = frozenset({Kind.OK, Kind.REJECTED})
-_LASTING: Final = frozenset({WOULD_NOT_FINISH, REFUSED[Circuit.ISOLATED]})
+_LASTING: Final = frozenset({WOULD_NOT_FINISH, CIRCUIT_ISOLATED})
 """Reasons of refusals that last, although they name no time. Others that name none may be over by then."""
 
 
@@ -143,7 +141,7 @@ class PredictiveRetry(RetryConfig):
         assert self.odds is not None
         chance = (await self.odds.apply(key_of("route", request), Odds(self.min_samples // 2))).value
         facts = {**foreseen.facts, "chance": chance}
-        if foreseen.reason == "ok" and chance is not None and chance < self.min_success:
+        if foreseen.reason == OK and chance is not None and chance < self.min_success:
             text = f"rarely sent again: {chance:.0%} of this route's retries succeeded lately"
             return replace(foreseen, reason=UNLIKELY, text=text, takes=takes, facts=facts)
         return replace(foreseen, takes=takes, facts=facts)

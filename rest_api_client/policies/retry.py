@@ -45,12 +45,11 @@ from rest_api_client.forecast import Forecast
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Kind, Outcome
 from rest_api_client.pipeline import Stage
-from rest_api_client.policies.backoff import BY_STRATEGY, ExponentialBackoff, Retry, RetryContext, RetryStrategy, Stop
+from rest_api_client.policies.backoff import ExponentialBackoff, Retry, RetryContext, RetryStrategy, Stop
 from rest_api_client.policies.budget import (
     DEPOSIT,
     FAILED,
     LOOK,
-    NO_BUDGET,
     SUCCEEDED,
     Budget,
     BudgetCommand,
@@ -61,18 +60,22 @@ from rest_api_client.policies.budget import (
 )
 from rest_api_client.policies.course import Course, inside_a_repeat
 from rest_api_client.policies.state import State
+from rest_api_client.reasons import (
+    BY_STRATEGY,
+    EXHAUSTED,
+    NESTED,
+    NO_BUDGET,
+    NO_TIME,
+    NOT_RETRYABLE,
+    NOT_SAFE,
+    OK,
+    RETRY,
+    RETURN,
+    SERVER_SAYS_NO,
+    TOO_LONG,
+)
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed, Unset
-
-RETURN: Final = "return"
-RETRY: Final = "retry"
-NOT_RETRYABLE: Final = "not retryable"
-SERVER_SAYS_NO: Final = "server says no"
-EXHAUSTED: Final = "attempts exhausted"
-NOT_SAFE: Final = "not safe to resend"
-NESTED: Final = "nested retry"
-TOO_LONG: Final = "retry-after too long"
-NO_TIME: Final = "deadline"
 
 DECISIONS: Final = (
     RETURN,
@@ -288,7 +291,7 @@ class RetryConfig:
         if self.budget is not None and self.state is not None:
             look = await self.state.apply(str(request.url.origin), LOOK)
         facts = {"max_attempts": attempts, "safe": unsafe is None, "budget": None if look is None else look.value}
-        reason, text = "ok", f"sent again at most {attempts - 1} times"
+        reason, text = OK, f"sent again at most {attempts - 1} times"
         if attempts == 1:
             reason, text = EXHAUSTED, "one attempt, never sent again"
         elif unsafe is not None:

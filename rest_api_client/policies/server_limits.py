@@ -24,6 +24,7 @@ from typing import Final, Protocol, TypeAlias
 from rest_api_client.http.rate_limit_fields import REQUESTS, Reading
 from rest_api_client.http.resets import LONGEST
 from rest_api_client.policies.quotas import until
+from rest_api_client.reasons import EVENLY, SERVER_LIMIT
 
 SPREAD: Final = 0.1
 """A pause is lengthened by up to this share of itself, never shortened."""
@@ -37,8 +38,6 @@ MARGIN: Final = 0.01
 MEMORY: Final = 10_000
 """Requests remembered per key. A limit with a larger quota is not kept by counting, but by its remainder."""
 
-LIMITED: Final = "server limit"
-EVEN: Final = "spread"
 
 Wait: TypeAlias = tuple[float, str]
 """Seconds, and a reason; 0 seconds for none."""
@@ -93,7 +92,7 @@ def _evenly(sent: Sent, left: int, time_left: float, span: float, spread: float 
     """Wait so that `left` last for `time_left`, where our pace of the last `span` would use more than twice of them."""
     if spread is None or not 0 < time_left <= spread or sent.ours_since(now - span) * time_left <= 2 * left * span:
         return NO_WAIT
-    return until(sent.at + (ahead + 1) * time_left / left, now), EVEN
+    return until(sent.at + (ahead + 1) * time_left / left, now), EVENLY
 
 
 def _later(reset: float, chance: float) -> float:
@@ -158,7 +157,7 @@ class ServerWindow:
         """Until enough of those sent fall out of the window."""
         wait = _window_wait(self.quota, self.seconds + MARGIN, sent.landed, sent.flying, ahead, now)
         if wait:
-            return wait, LIMITED
+            return wait, SERVER_LIMIT
         start = bisect_right(sent.landed, now - self.seconds)
         left = self.quota - (len(sent.landed) - start) - len(sent.flying)
         first = sent.landed[start] if start < len(sent.landed) else now
@@ -227,7 +226,7 @@ class Remainder:
             return NO_WAIT
         free = left - len(sent.flying)
         if free <= ahead:
-            return until(reset_at, now), LIMITED
+            return until(reset_at, now), SERVER_LIMIT
         return _evenly(sent, free, reset_at - now, self.span, spread, ahead, now)
 
     def took(self, now: float) -> None:
@@ -269,7 +268,7 @@ class Refill:
     def wait(self, sent: Sent, ahead: int, spread: float | None, now: float) -> Wait:
         """Until enough have come back."""
         missing = 1 + ahead + len(sent.flying) - self._now(now)
-        return (min(missing / self.refill, LONGEST), LIMITED) if missing > _DUST else NO_WAIT
+        return (min(missing / self.refill, LONGEST), SERVER_LIMIT) if missing > _DUST else NO_WAIT
 
     def _now(self, now: float) -> float:
         return min(self.size, self.level + (now - self.at) * self.refill)
@@ -311,7 +310,7 @@ class Stop:
 
     def wait(self, sent: Sent, ahead: int, spread: float | None, now: float) -> Wait:
         """Until the reset, when there is too little left."""
-        return until(self.stopped_until, now), LIMITED
+        return until(self.stopped_until, now), SERVER_LIMIT
 
     def took(self, now: float) -> None:
         """What it uses is not known."""

@@ -15,11 +15,10 @@ Waiting goes by the same lines and tokens as the client's own limit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rest_api_client.checks import check_above_zero, check_at_least
+from rest_api_client.checks import check_above_zero, check_at_least, check_whole
 from rest_api_client.context import Context
 from rest_api_client.events import report
 from rest_api_client.exceptions import ConfigurationError
@@ -27,7 +26,7 @@ from rest_api_client.forecast import Forecast
 from rest_api_client.http.rate_limit_fields import Advice, Dialect, Reading, read_fields, silent
 from rest_api_client.http.resets import LONGEST, server_now
 from rest_api_client.models import Request, Response
-from rest_api_client.outcome import SECONDARY, Kind, Outcome, classify_http
+from rest_api_client.outcome import Kind, Outcome, classify_http
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.keys import Key, check_key, key_of
 from rest_api_client.policies.pace import Lesson, Pace, PaceCommand, PaceState
@@ -35,6 +34,7 @@ from rest_api_client.policies.quotas import Land
 from rest_api_client.policies.server_limits import SPREAD
 from rest_api_client.policies.state import State
 from rest_api_client.policies.token_queue import TokenQueue
+from rest_api_client.reasons import SECONDARY_LIMIT
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
 
@@ -136,7 +136,7 @@ class ServerPacing:
             token,
             advice.readings,
             pause,
-            growing=outcome.reason == SECONDARY and advice.wait is None,
+            growing=outcome.reason == SECONDARY_LIMIT and advice.wait is None,
             fine=outcome.kind is Kind.OK,
             chance=context.random.random(),
         )
@@ -206,18 +206,11 @@ def _sound(advice: Advice) -> Advice:
     return advice
 
 
-_NUMBERS: tuple[tuple[str, Callable[[Reading], float | None]], ...] = (
-    ("limit", lambda reading: reading.limit),
-    ("remaining", lambda reading: reading.remaining),
-    ("reset", lambda reading: reading.reset),
-    ("window", lambda reading: reading.window),
-    ("refill", lambda reading: reading.refill),
-)
-
-
 def _check(reading: Reading) -> None:
-    for name, read in _NUMBERS:
-        value = read(reading)
-        most = LONGEST if name in ("reset", "window") else float("inf")
-        if value is not None and not 0 <= value <= most:
-            raise ConfigurationError(f"a dialect gave {name}={value!r}: give a number from 0 to {most:.0f}, or None")
+    owner = "a dialect gave Reading"
+    check_whole(owner, 0, off="what is not said", limit=reading.limit, remaining=reading.remaining)
+    check_at_least(owner, 0, unit="a number", off="what is not said", refill=reading.refill)
+    check_at_least(owner, 0, off="what is not said", reset=reading.reset, window=reading.window)
+    for name, seconds in (("reset", reading.reset), ("window", reading.window)):
+        if seconds is not None and seconds > LONGEST:
+            raise ConfigurationError(f"{owner}({name}={seconds!r}): give seconds, 0 to {LONGEST:.0f}, or None")

@@ -18,12 +18,12 @@ from rest_api_client.models import Request
 from rest_api_client.policies.quotas import TAKE, Costs, Land, Peek, Return, Take
 from rest_api_client.policies.state import Decision, State
 from rest_api_client.policies.waiting_line import lines_of
+from rest_api_client.reasons import QUEUED
 from rest_api_client.runtime import Runtime
 
 _SHORTEST = 1e-6
 """Seconds the head of a line rests at least, so that rounding in a loop's timers never makes it spin."""
 
-QUEUED = "queued"
 """Why a call waits that only stands behind others."""
 
 TooLarge: TypeAlias = Callable[[str, Costs, Request | None], RateLimitExceeded]

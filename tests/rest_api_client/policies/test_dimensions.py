@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rest_api_client.exceptions import ConfigurationError
-from rest_api_client.policies.dimensions import TOO_LARGE, Bucket, Limits, Window
+from rest_api_client.policies.dimensions import Bucket, Limits, Window
 from rest_api_client.policies.quotas import Land, Peek, Return, Take
+from rest_api_client.reasons import COST_TOO_LARGE
 
 
 def window(amount: int, period: float) -> Limits:
@@ -144,7 +145,7 @@ def test_a_cost_beyond_what_there_ever_is_is_refused_and_not_waited_for() -> Non
         assert limits.apply(Take((10,)), 0).verdict == "allow"
         for command in (Take((11,)), Peek(costs=(11,))):
             decision = limits.apply(command, 0)
-            assert (decision.verdict, decision.reason, decision.token) == ("refuse", TOO_LARGE, 0)
+            assert (decision.verdict, decision.reason, decision.token) == ("refuse", COST_TOO_LARGE, 0)
 
 
 @pytest.mark.parametrize("limits", [window(100, 10), bucket(10, 100)])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rest_api_client.policies.dimensions import TOO_LARGE, Bucket, Dimension, Limits, Window
+from rest_api_client.policies.dimensions import Bucket, Dimension, Limits, Window
 from rest_api_client.policies.quotas import Land, Peek, Return, Take
+from rest_api_client.reasons import COST_TOO_LARGE
 
 CHOICES: dict[str, Dimension] = {
     "small window": Window(amount=2, period=4.0),
@@ -74,7 +75,7 @@ class Machine(RuleBasedStateMachine):
         decision = self.limits.apply(Take(costs), self.now)
         assert (decision.verdict, decision.wait, decision.reason) == (told.verdict, told.wait, told.reason)
         if any(cost > used.most for cost, used in zip(costs, self.model, strict=True)):
-            assert (decision.verdict, decision.reason) == ("refuse", TOO_LARGE)
+            assert (decision.verdict, decision.reason) == ("refuse", COST_TOO_LARGE)
             return
         fits = self._fits(costs, self.now)
         assert decision.verdict == ("allow" if fits else "wait")
