@@ -44,8 +44,9 @@ process_isolation = "forkserver"
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change. `change` is what became of which line of `where`."""
+    """One change. `change` is what became of which line of `where`; `name` is the tool's for it."""
 
+    name: str
     module: str
     where: str
     change: str
@@ -56,13 +57,8 @@ class Mutant:
         """Whether the tests noticed: one failed (1, 3), or all took far too long (signals 24 and 9)."""
         return self.status in (1, 3, 24, -24, 152, -9, 36)
 
-    @property
-    def key(self) -> str:
-        """What it is known by while line numbers change."""
-        return f"{self.where}: {self.change}"
 
-
-def mutate(group: Group, show: bool) -> list[Mutant]:
+def mutate(group: Group) -> list[Mutant]:
     """Run all mutants of a group."""
     with tempfile.TemporaryDirectory(prefix="mutate-") as folder:
         root = Path(folder)
@@ -73,7 +69,7 @@ def mutate(group: Group, show: bool) -> list[Mutant]:
             command,
             cwd=root,
             env=environment,
-            stdout=None if show else subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
@@ -110,7 +106,7 @@ def _read(root: Path, module: str) -> Iterator[Mutant]:
         function = name.rpartition(".")[2]
         original = function.rpartition("_")[0] + "_orig"
         before, after = (_source(lines, *spans[which]) for which in (original, function))
-        yield Mutant(module, _where(function), _change(before, after), code)
+        yield Mutant(function, module, _where(function), _change(before, after), code)
 
 
 def _source(lines: list[str], start: int, end: int) -> list[str]:
