@@ -26,8 +26,8 @@ fail. A change that no test notices survives. Each survivor is listed here, with
 make mutate
 ```
 
-It works in a copy of the tree, took {minutes:.0f} minutes on {cores} cores, fails where less than {least:.0%} of a group
-are killed, and writes this page. The tool is mutmut {tool}; what follows is its run on Python {python}, {day}.
+It works in a copy of the tree, took {minutes:.0f} minutes on {cores} cores, fails where less than {least:.0%} of a
+group are killed, and writes this page. The tool is mutmut {tool}; what follows is its run on Python {python}, {day}.
 
 * The tests of a group are those of the policy itself, named in `tests/mutate/groups.py`, not the rest of the suite.
 * Hypothesis draws the same examples in each run, and the state machines make 50 runs each instead of 500.
