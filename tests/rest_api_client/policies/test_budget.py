@@ -89,6 +89,37 @@ def test_no_deposit_is_lost_between_threads(world: AnyWorld) -> None:
     assert world.run(spend) == 200
 
 
+def test_a_new_client_has_its_savings_and_nothing_more() -> None:
+    """The burst at once; the clock pays from the first question on, and calls in full tenths."""
+    bucket = BudgetBucket(RetryBudget(ratio=0.5, min_per_second=1, burst=2))
+    assert [paid(bucket, moment=100) for _ in range(3)] == [True, True, False]
+    assert bucket.apply(LOOK, 100).value == 0
+    for _ in range(2):
+        bucket.apply(DEPOSIT, 100)
+    assert bucket.apply(LOOK, 100).value == 0.5
+
+
+def test_a_share_of_a_retry_pays_for_none() -> None:
+    """Looking tells what a withdrawal would be told: refused, the share that is left, and when one is paid."""
+    bucket = BudgetBucket(RetryBudget(ratio=0.5, min_per_second=0.25, burst=4))
+    shares = []
+    for _ in range(4):
+        look = bucket.apply(LOOK, 0)
+        shares.append((look.verdict, look.value, look.wait, look.reason))
+        assert paid(bucket)
+    bucket.apply(DEPOSIT, 0)
+    look, asked = bucket.apply(LOOK, 0), bucket.apply(WITHDRAW, 0)
+    assert shares == [("allow", share, 0, "") for share in (1, 0.75, 0.5, 0.25)]
+    assert (look.verdict, look.value, look.wait, look.reason) == ("refuse", 0.125, 2, "budget")
+    assert (asked.verdict, asked.value, asked.wait, asked.reason) == ("refuse", None, 2, "budget")
+
+
+def test_a_question_of_earlier_pays_no_time_twice() -> None:
+    """Threads may ask a moment out of order: the seconds in between count once."""
+    bucket = BudgetBucket(RetryBudget(min_per_second=1, burst=1))
+    assert [paid(bucket, moment=moment) for moment in (0, 10, 9.5, 10.5, 11)] == [True, True, False, False, True]
+
+
 # ---------------------------------------------------------------------- a purse for bad times
 
 
@@ -132,6 +163,17 @@ def test_a_call_settles_with_its_quota(world: AnyWorld) -> None:
     assert world.run(body) == pytest.approx([100 - 14 - 5 + 5, 86, 87])
 
 
+def test_a_purse_says_what_is_left_and_whether_it_is_enough() -> None:
+    """For a retry after a failure: 14 of 28 pay for one more, and 0 for none. The least cost is one."""
+    purse = QuotaPurse(RetryQuota(capacity=28))
+    seen = []
+    for _ in range(3):
+        look = purse.apply(LOOK, 0)
+        seen.append((look.verdict, look.value, look.reason, purse.apply(WITHDRAW, 0).reason))
+    assert seen == [("allow", 1, "", ""), ("allow", 0.5, "", ""), ("refuse", 0, "budget", "budget")]
+    assert RetryQuota(capacity=1, transient=1, throttled=1).cost(WITHDRAW) == 1
+
+
 # ---------------------------------------------------------------------- failures against successes
 
 
@@ -146,6 +188,20 @@ def test_a_throttle_stops_retries_at_half_of_its_tokens() -> None:
     count.apply(SUCCEEDED, 0)
     assert paid(count)
     assert ThrottleCount(RetryThrottle(token_ratio=0.1234)).apply(LOOK, 0).value == 1
+
+
+def test_a_throttle_says_how_far_it_is_above_half() -> None:
+    """Whole, half of the way, at half: there both a look and a withdrawal are refused. It never falls below nothing."""
+    count = ThrottleCount(RetryThrottle(max_tokens=4, token_ratio=1))
+    seen = []
+    for _ in range(3):
+        look = count.apply(LOOK, 0)
+        seen.append((look.verdict, look.value, look.reason, count.apply(WITHDRAW, 0).reason))
+        count.apply(FAILED, 0)
+    assert seen == [("allow", 1, "", ""), ("allow", 0.5, "", ""), ("refuse", 0, "budget", "budget")]
+    for _ in range(9):
+        count.apply(FAILED, 0)
+    assert count.left == 0
 
 
 def test_a_call_counts_each_attempt_that_failed(world: AnyWorld) -> None:
@@ -244,6 +300,26 @@ def test_an_impossible_budget_is_refused(kind: Any, options: dict[str, float]) -
     name, value = next(iter(options.items()))
     with pytest.raises(ConfigurationError, match=re.escape(f"{kind.__name__}({name}={value}")):
         kind(**options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "give"),
+    [
+        (RetryBudget, {"min_per_second": -1}, "a number, 0 or more"),
+        (RetryBudget, {"burst": 0.5}, "a number, 1 or more; with less no retry is ever paid"),
+        (RetryQuota, {"capacity": 13}, "a whole number, 14 or more; with less than a retry costs none is ever paid"),
+        (RetryThrottle, {"token_ratio": 0}, "a number, 0.001 or more"),
+    ],
+)
+def test_the_refusal_of_an_option_says_what_to_give(kind: Any, options: dict[str, float], give: str) -> None:
+    """In what unit, how much at least, and why where a range alone explains too little."""
+    with pytest.raises(ConfigurationError, match=rf": give {re.escape(give)}$"):
+        kind(**options)
+
+
+def test_the_largest_throttle_is_a_thousand() -> None:
+    """Tokens, as in the proposal."""
+    assert RetryThrottle(max_tokens=1000).max_tokens == 1000
 
 
 @pytest.mark.parametrize("budget", [RetryBudget, 0.1, object()])
