@@ -18,7 +18,9 @@ def _machine(name: str) -> str:
 
 
 GROUPS = {
-    "retry": Group(("retry", "backoff"), ("policies/test_retry.py", "policies/test_backoff.py")),
+    "retry": Group(
+        ("retry", "backoff"), ("policies/test_retry.py", "policies/test_backoff.py", "policies/test_budget.py")
+    ),
     "limiter": Group(
         ("rate_limiter", "dimensions", "quotas", "quota_state", "token_queue", "waiting_line"),
         (

@@ -137,6 +137,7 @@ def test_decorrelated_delays_are_drawn_from_the_one_before() -> None:
     assert [delay(strategy, previous_delay=3, random=Dice(roll)) for roll in (0, 0.5)] == [1, 5]
     assert delay(strategy, previous_delay=9, random=Dice(0.9)) == 10
     assert [strategy.get_delay(n) for n in (1, 2, 3)] == [3, 9, 10]
+    assert [DecorrelatedBackoff(base=2, cap=50).get_delay(n) for n in (1, 2, 3)] == [6, 18, 50]
 
 
 def test_a_long_retry_after_does_not_swell_the_decorrelated_delays() -> None:
@@ -182,6 +183,12 @@ def test_a_back_off_without_a_pause_is_refused(kind: Any, options: dict[str, Any
     """T7: a base of zero would be a storm."""
     with pytest.raises(ConfigurationError, match=rf"{kind.__name__}\({next(iter(options))}="):
         kind(**options)
+
+
+def test_a_factor_is_a_number_and_no_time() -> None:
+    """The message says in what unit."""
+    with pytest.raises(ConfigurationError, match=r"factor=0.5\): give a number, 1 or more$"):
+        ExponentialBackoff(factor=0.5)
 
 
 def test_a_subclass_may_narrow_what_a_shipped_strategy_retries() -> None:

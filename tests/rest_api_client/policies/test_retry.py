@@ -37,10 +37,11 @@ from rest_api_client.policies.backoff import (
     RetryStrategy,
     Stop,
 )
-from rest_api_client.policies.budget import RetryBudget
+from rest_api_client.policies.budget import DEPOSIT, RetryBudget, Withdraw
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.retry import DECISIONS, SPREAD, RetryConfig
+from rest_api_client.policies.state import ALLOW, Decision
 from rest_api_client.script import Chunk, Delay, Garbage, Head, Refuse, Reset, Script, Stall
 from tests.conftest import World
 from tests.rest_api_client.chain import Chain, a_request
@@ -92,7 +93,9 @@ def test_the_last_answer_is_returned_when_the_attempts_are_used_up(world: AnyWor
 def test_the_last_error_is_raised_when_the_attempts_are_used_up(world: AnyWorld) -> None:
     """T26: the real error, of its real class, not a complaint about the retries."""
     chain = chain_of(world, [Script(Refuse()), Script(Reset())], max_attempts=2)
-    assert isinstance(failing(world, chain), ReadError)
+    error = failing(world, chain)
+    assert isinstance(error, ReadError)
+    assert error.__cause__ is None
     assert chain.decisions == ["retry", "attempts exhausted"]
 
 
@@ -373,6 +376,69 @@ def test_vetoes_cost_no_budget(world: AnyWorld) -> None:
     world.run(body)
 
 
+class Ledger:
+    """A budget's state that pays for everything and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Any]] = []
+
+    async def apply(self, key: str, command: Any) -> Decision:
+        self.asked.append((key, command))
+        return ALLOW
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "kind"),
+    [
+        (respond(503), {}, "transient"),
+        (respond(503, headers={"retry-after": "1"}), {}, "transient"),
+        (respond(429), {}, "throttled"),
+        (respond(429, headers={"retry-after": "1"}), {}, "asked"),
+        (respond(429, headers={"retry-after": "1"}), {"respect_retry_after": False}, "throttled"),
+        (Script(Refuse()), {}, "transient"),
+    ],
+)
+def test_a_budget_is_told_what_the_retry_is_for(
+    world: AnyWorld, answer: Script, options: dict[str, Any], kind: str
+) -> None:
+    """T19: the call first, then each retry: after a failure, after throttling, or at the moment the server named."""
+    ledger = Ledger()
+    chain = chain_of(world, [answer, respond(200)], state=ledger, **options)
+    world.run(chain.send)
+    assert ledger.asked == [("https://api.test:443", DEPOSIT), ("https://api.test:443", Withdraw(kind))]  # type: ignore[arg-type]
+
+
+def test_each_call_pays_in_once(world: AnyWorld) -> None:
+    """T19: with half a retry per call and none saved, every other call is made again; each origin pays for itself."""
+    chain = chain_of(
+        world, respond(503), budget=RetryBudget(ratio=0.5, min_per_second=0, burst=1), max_attempts=2, strategy=PLAIN
+    )
+
+    async def body() -> list[str]:
+        made = []
+        for host in "aaaabab":
+            await chain.send(a_request(url=f"https://{host}.test/"))
+            made.append(chain.decisions[0])
+        return made
+
+    assert world.run(body) == ["retry", "budget", "retry", "budget", "retry", "retry", "budget"]
+
+
+def test_a_state_without_a_budget_is_never_asked(world: AnyWorld) -> None:
+    """`budget=None` is no limit, whatever state is given beside it; neither a retry nor a forecast asks."""
+    ledger = Ledger()
+    chain = chain_of(world, [respond(503), respond(200)], budget=None, state=ledger)
+
+    async def body() -> Any:
+        await chain.send()
+        return (await chain.pipeline.forecast(a_request(), Context(Call(world.runtime, chain.random))))[0]
+
+    forecast = world.run(body)
+    assert forecast.facts == {"max_attempts": 3, "safe": True, "budget": None}
+    assert ledger.asked == []
+    assert chain.decisions == ["retry", "return"]
+
+
 def test_a_wait_the_server_asked_for_costs_no_budget(world: AnyWorld) -> None:
     """A 429 with Retry-After is traffic control, not overload from retries; a bare 429 is paid for."""
     budget = RetryBudget(ratio=0, min_per_second=0, burst=1)
@@ -500,6 +566,20 @@ def test_a_delay_that_is_none_is_an_error_of_the_strategy(world: AnyWorld, delay
     error = failing(world, chain_of(world, respond(503), strategy=Broken()))
     assert isinstance(error, HookError)
     assert f"Broken gave a delay of {delay!r}" in str(error)
+    assert error.request is not None
+
+
+@pytest.mark.parametrize("delay", [0, 0.0, 1_000_000])
+def test_the_shortest_and_the_longest_delay_are_obeyed(world: AnyWorld, delay: float) -> None:
+    """From no time at all to eleven days, whole numbers too."""
+
+    class Steady(Eager):
+        def get_delay(self, attempt: int) -> float:
+            return delay
+
+    chain = chain_of(world, [respond(503), respond(200)], strategy=Steady())
+    world.run(chain.send)
+    assert chain.arrivals == [0, delay]
 
 
 def test_a_decision_that_is_none_is_an_error_of_the_strategy(world: AnyWorld) -> None:
@@ -512,6 +592,7 @@ def test_a_decision_that_is_none_is_an_error_of_the_strategy(world: AnyWorld) ->
     error = failing(world, chain_of(world, respond(503), strategy=Forgetful()))
     assert isinstance(error, HookError)
     assert "Forgetful decided NoneType: give Retry(delay) or Stop()" in str(error)
+    assert error.request is not None
 
 
 # ---------------------------------------------------------------------- options
