@@ -2,60 +2,28 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Coroutine
 from statistics import mean
-from typing import Any
 
 from rest_api_client.clock import SYSTEM
-from rest_api_client.context import Call, Context
-from rest_api_client.models import Request, Response
 from rest_api_client.policies.bulkhead import Bulkhead
 from rest_api_client.policies.concurrency import AdaptiveConcurrency, LearningPermits
 from rest_api_client.policies.limiters import AIMD, Gradient2, Vegas
 from rest_api_client.policies.permits import Permits
 from rest_api_client.policies.priority_queue import PriorityLines
-from rest_api_client.runtime import run_sync
 from rest_api_client.runtimes.sync import SyncRuntime
 from tests.prove.figures import Figure, proof
-from tests.rest_api_client.chain import a_request
+from tests.prove.overhead import overhead
 from tests.rest_api_client.policies.overload import Overload
-
-_PASSES = 20_000
 
 
 @proof
 def a_pass_through_the_bulkhead_costs_little() -> list[Figure]:
-    """Microseconds of CPU of an uncontended pass beyond a bare proceed, sync, the best of fifteen runs."""
-    runtime = SyncRuntime(SYSTEM)
-    request, context = a_request(), Context(Call(runtime, random.Random(1)))
-    response = Response(200)
-
-    async def proceed(request: Request, context: Context) -> Response:
-        return response
-
-    async def bare() -> None:
-        for _ in range(_PASSES):
-            await proceed(request, context)
-
-    async def through(policy: Any) -> None:
-        for _ in range(_PASSES):
-            await policy(request, context, proceed)
-
-    floor = min(_timed(bare()) for _ in range(15))
-    figures = []
-    for policy, bound in ((Bulkhead(key="client"), 1.8), (Bulkhead(), 1.8), (AdaptiveConcurrency(), 6)):
-        ready = policy.bind(runtime)
-        cost = min(_timed(through(ready)) for _ in range(15)) - floor
-        figures.append(Figure(f"{type(policy).__name__} by {ready.key}", cost / _PASSES * 1e6, "us", bound))
-    return figures
-
-
-def _timed(work: Coroutine[Any, Any, None]) -> float:
-    began = time.process_time()
-    run_sync(work)
-    return time.process_time() - began
+    """A pass with permits left."""
+    policies = ((Bulkhead(key="client"), 1.8), (Bulkhead(), 1.8), (AdaptiveConcurrency(), 6))
+    return [
+        Figure(f"{type(policy).__name__} by {policy.key}", overhead(policy), "us", bound) for policy, bound in policies
+    ]
 
 
 @proof

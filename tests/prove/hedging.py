@@ -6,13 +6,12 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from math import inf
 from typing import Any
 
 from rest_api_client.context import Call, Context
 from rest_api_client.engines.scripted import ScriptedTransport, respond
 from rest_api_client.http.urls import URL
-from rest_api_client.models import Request, Response
+from rest_api_client.models import Request
 from rest_api_client.pipeline import Pipeline, Policy
 from rest_api_client.policies.attempt_times import AttemptTimes
 from rest_api_client.policies.hedging import Hedging
@@ -22,6 +21,7 @@ from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.script import Script
 from rest_api_client.virtual.clock import VirtualClock
 from tests.prove.figures import Figure, proof
+from tests.prove.overhead import overhead
 
 CALLS = 4_000
 REQUEST = Request(method="GET", url=URL.parse("https://api.test/things/7"), template="/things/{id}")
@@ -80,7 +80,7 @@ def the_cost_of_hedging_and_of_attempt_times() -> list[Figure]:
     return [
         Figure("a hedged call, sync", _cost(run_sync, SyncRuntime(), hedging), "us more", 400),
         Figure("a hedged call, async", _cost(asyncio.run, AsyncRuntime(), hedging), "us more", 400),
-        Figure("a pass of attempt times, sync", _pass(SyncRuntime(), AttemptTimes()), "us of CPU more", 1.2),
+        Figure("a pass of attempt times, sync", overhead(AttemptTimes()), "us of CPU more", 1.2),
     ]
 
 
@@ -100,29 +100,3 @@ def _timed(runtime: Runtime, policies: Sequence[Policy], count: int = 2_000) -> 
         return (time.perf_counter() - began) / count * 1e6
 
     return calls()
-
-
-def _pass(runtime: SyncRuntime, policy: AttemptTimes, count: int = 5_000) -> float:
-    """What one policy costs over nothing at all, in CPU time: the least of many rounds."""
-    answer, bound = Response(200, content=b""), policy.bind(runtime)
-    call = Call(runtime, random.Random(1))
-    call.deadline = runtime.now() + 60
-    context = Context(call)
-
-    async def end(request: Request, context: Context) -> Response:
-        return answer
-
-    async def through(request: Request, context: Context) -> Response:
-        return await bound(request, context, end)
-
-    async def bare(request: Request, context: Context) -> Response:
-        return await end(request, context)
-
-    least = {through: inf, bare: inf}
-    for _ in range(40):
-        for work in least:
-            began = time.process_time()
-            for _ in range(count):
-                run_sync(work(REQUEST, context))
-            least[work] = min(least[work], (time.process_time() - began) / count * 1e6)
-    return least[through] - least[bare]

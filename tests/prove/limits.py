@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import random
 import statistics
 import time
 from collections.abc import Callable
 
-from rest_api_client.context import Call, Context
-from rest_api_client.http.urls import URL
 from rest_api_client.limiter import AsyncLimiter
-from rest_api_client.models import Request, Response
 from rest_api_client.policies.rate_limiter import RateLimit
-from rest_api_client.runtime import run_sync
 from rest_api_client.runtimes.asynchronous import AsyncRuntime
-from rest_api_client.runtimes.sync import SyncRuntime
-from rest_api_client.transport import Exchange, Timeouts
 from rest_api_client.virtual.clock import VirtualClock
 from tests.prove.figures import Figure, proof
+from tests.prove.overhead import overhead
 from tests.rest_api_client.policies.traces import Trace
 
 TRACES = 10_000
@@ -29,33 +23,8 @@ KINDS = {"window": RateLimit(calls=1_000_000, period=0.01), "bucket": RateLimit(
 
 @proof
 def limiter_acquire() -> list[Figure]:
-    """A sync pass through `RateLimit` with room, over the same without it: CPU, the median of rounds."""
-    return [Figure(f"{name}, take and land", _over_bare(limit) * 1e6, "us", 2) for name, limit in KINDS.items()]
-
-
-def _over_bare(limit: RateLimit, passes: int = 10_000) -> float:
-    runtime = SyncRuntime()
-    policy = limit.bind(runtime)
-    context = Context(Call(runtime, random.Random(1)))
-    context.exchange = Exchange(runtime.clock, Timeouts(), None)
-    request, response = Request(method="GET", url=URL.parse("https://api.test/")), Response(200)
-
-    async def proceed(request: Request, context: Context) -> Response:
-        return response
-
-    async def limited() -> float:
-        started = time.process_time()
-        for _ in range(passes):
-            await policy(request, context, proceed)
-        return (time.process_time() - started) / passes
-
-    async def bare() -> float:
-        started = time.process_time()
-        for _ in range(passes):
-            await proceed(request, context)
-        return (time.process_time() - started) / passes
-
-    return statistics.median(run_sync(limited()) - run_sync(bare()) for _ in range(ROUNDS))
+    """A pass through `RateLimit` with room."""
+    return [Figure(f"{name}, take and land", overhead(limit), "us", 2) for name, limit in KINDS.items()]
 
 
 @proof
