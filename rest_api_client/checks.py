@@ -33,7 +33,7 @@ def check_whole(
     """
 
     def fits(value: object) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+        return isinstance(value, int) and not isinstance(value, bool) and least <= value <= min(most, _LARGEST)
 
     give = f"a whole number, {least} or more" if most == math.inf else f"a whole number from {least} to {most}"
     _check(owner, options, fits, give, off, hint)

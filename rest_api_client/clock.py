@@ -71,6 +71,15 @@ class Clock(Protocol):
         ...
 
 
+_LONGEST = threading.TIMEOUT_MAX / 2
+"""Seconds. What is asked to last longer would raise an OverflowError; the moment it ends at must fit as well."""
+
+
+class _Event(threading.Event):
+    def wait(self, timeout: float | None = None) -> bool:
+        return super().wait(timeout if timeout is None else min(timeout, _LONGEST))
+
+
 class SystemClock:
     """The time of this machine. It has no state: use the constant `SYSTEM`."""
 
@@ -86,11 +95,11 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Block the calling thread with `time.sleep`."""
         if seconds > 0:
-            time.sleep(seconds)
+            time.sleep(min(seconds, _LONGEST))
 
     def flag(self) -> Flag:
         """Return a `threading.Event`."""
-        return threading.Event()
+        return _Event()
 
     def start(self, function: Callable[[], object], *, name: str) -> None:
         """Run `function` in a daemon thread."""

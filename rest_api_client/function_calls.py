@@ -152,7 +152,10 @@ def is_async(function: Callable[..., Any]) -> bool:
         ConfigurationError: it is no function, or a generator function.
     """
     if not callable(function):
-        raise ConfigurationError(f"{function!r} is no function: put this decorator below @classmethod and @property")
+        raise ConfigurationError(
+            f"{function!r} is no function: give options by their names, as @retry(max_attempts=3), "
+            "and put decorators below @classmethod and @property"
+        )
     routine = inspect.isroutine(function) or isinstance(function, functools.partial)
     asked: Any = function if routine else type(function).__call__
     if inspect.isgeneratorfunction(asked) or inspect.isasyncgenfunction(asked):

@@ -31,6 +31,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.events import Sink, fan_out
+from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.function_calls import FunctionRunner, is_async
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Classify, Kind, Outcome, classify_http
@@ -108,6 +109,8 @@ class Guard:
 
 
 def _classifier(on: Failures | None) -> Classify:
+    _check_failures(on)
+
     def classify(request: Request, result: Response | BaseException) -> Outcome:
         outcome = classify_http(request, result)
         if on is None or not isinstance(result, Exception):
@@ -118,6 +121,15 @@ def _classifier(on: Failures | None) -> Classify:
         return outcome if failed else replace(outcome, kind=Kind.FAILED, reason=type(result).__name__)
 
     return classify
+
+
+def _check_failures(on: object) -> None:
+    classes = on if isinstance(on, tuple) else (on,)
+    named = all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in classes)
+    if not (on is None or named or (callable(on) and not isinstance(on, type))):
+        raise ConfigurationError(
+            f"on={on!r}: give an exception's class, a tuple of such classes, or a function of the exception"
+        )
 
 
 def _is_failure(error: Exception, on: Failures) -> bool:

@@ -86,7 +86,7 @@ class _Turns:
         patience = limit.max_wait if isinstance(max_wait, Unset) else max_wait
         if patience is not limit.max_wait:
             check_at_least("Limiter", 0, off="as long as it takes", max_wait=patience)
-        costs = self._costs(cost)
+        costs = self._costs(cost, key)
         turn = Turn(self._tokens, key, runtime, patience, ambient_moment(runtime.clock), Take(costs))
         decision = await turn.come()
         if not decision.token:
@@ -103,7 +103,7 @@ class _Turns:
         return permit.waited
 
     async def try_to_pay(self, cost: Amount | None, key: str) -> bool:
-        costs = self._costs(cost)
+        costs = self._costs(cost, key)
         turn = Turn(self._tokens, key, self._runtime, 0, None, Take(costs))
         decision = self._fitting(await turn.come(), costs)
         if decision.token:
@@ -111,7 +111,7 @@ class _Turns:
         return bool(decision.token)
 
     async def wait_time(self, cost: Amount | None, key: str) -> float:
-        costs = self._costs(cost)
+        costs = self._costs(cost, key)
         decision, _ = await self._tokens.peek(key, costs)
         return self._fitting(decision, costs).wait
 
@@ -120,7 +120,9 @@ class _Turns:
             raise self.limit.too_large("Limiter", costs)
         return decision
 
-    def _costs(self, cost: Amount | None) -> Costs:
+    def _costs(self, cost: Amount | None, key: object) -> Costs:
+        if not isinstance(key, str):
+            raise ConfigurationError(f"Limiter(key={key!r}): give text, as str(number)")
         prices = self.limit.prices
         if cost is not None:
             return prices.read(cost)

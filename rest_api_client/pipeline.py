@@ -161,7 +161,7 @@ def bound(policy: Policy, runtime: Runtime) -> Policy:
     Raises:
         ConfigurationError: it is no policy.
     """
-    ready = policy.bind(runtime) if isinstance(policy, Stateful) else policy
+    ready = policy.bind(runtime) if isinstance(policy, Stateful) and not isinstance(policy, type) else policy
     if isinstance(ready, type) or not callable(ready) or not isinstance(getattr(ready, "stage", None), Stage):
         raise ConfigurationError(
             f"{ready!r} is no policy: it needs a `stage` and `async __call__(request, context, proceed)`; "

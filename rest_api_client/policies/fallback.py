@@ -105,8 +105,9 @@ class Fallback:
     def _place(self) -> URL:
         url, userinfo = split_userinfo(str(self.replica))
         if userinfo is not None or url.target != "/" or url.fragment:
+            shown = redact_url(str(url))
             raise ConfigurationError(
-                f"Fallback(replica={redact_url(str(url))!r}): give scheme, host and port alone; for another path give call="
+                f"Fallback(replica={shown!r}): give scheme, host and port alone; for another path give call="
             )
         return url
 
@@ -179,7 +180,8 @@ class Fallback:
             return _as_response(await answer if isawaitable(answer) else answer, request, result)
         if isinstance(request, FunctionCall) and self.response is None:
             return Returned(plain_json.loads(self._json()))
-        return _own(self.response or Response(200, content=self._json(), headers=_JSON), request)
+        made = Response(200, content=self._json(), headers=_JSON) if self.response is None else self.response
+        return _own(made, request)
 
     async def _ask_replica(self, request: Request, context: Context, proceed: Proceed) -> Response:
         response = await proceed(request, context)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from rest_api_client.exceptions import ConfigurationError, HookError
 from rest_api_client.models import Request, Response
@@ -23,6 +23,14 @@ Cost: TypeAlias = Amount | Callable[[Request], Amount]
 
 TrueCost: TypeAlias = Callable[[Request, Response], Amount | None]
 """What a request cost, once it is answered; None leaves it at what was expected."""
+
+
+MOST: Final = 10**15
+"""Units that one request may cost: enough for bytes, and exact in a float, in which a bucket counts seconds."""
+
+
+def _is_units(units: object) -> bool:
+    return isinstance(units, int) and not isinstance(units, bool) and 0 <= units <= MOST
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ class Prices:
             ConfigurationError: it is no amount, or names a dimension that is not there.
         """
         named = amount if isinstance(amount, Mapping) else {self.names[0]: amount}
-        whole = all(isinstance(units, int) and not isinstance(units, bool) and units >= 0 for units in named.values())
+        whole = all(_is_units(units) for units in named.values())
         fits = whole and set(named) <= set(self.names) and (named is amount or len(self.names) == 1)
         if not fits:
             number = "a whole number, 0 or more, or " if len(self.names) == 1 else ""

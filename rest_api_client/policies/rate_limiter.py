@@ -28,7 +28,7 @@ from rest_api_client.exceptions import ConfigurationError, RateLimitExceeded
 from rest_api_client.forecast import Forecast
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
-from rest_api_client.policies.dimensions import Bucket, Dimension, Limits, Window
+from rest_api_client.policies.dimensions import SLOWEST, Bucket, Dimension, Limits, Window
 from rest_api_client.policies.keys import Key, check_key, key_of
 from rest_api_client.policies.prices import Cost, Prices, TrueCost
 from rest_api_client.policies.quota_state import QuotaState
@@ -81,6 +81,7 @@ class RateLimit:
     def __post_init__(self) -> None:
         self._check_requests()
         _check_limits(self.limits, self.calls is not None or self.rate is not None)
+        object.__setattr__(self, "limits", dict(self.limits))  # the caller's own may change later
         check_at_least(NAME, 0, off="as long as the deadline allows", max_wait=self.max_wait)
         check_key(NAME, self.key)
         if self.true_cost is not None and not callable(self.true_cost):
@@ -102,7 +103,7 @@ class RateLimit:
             check_whole(NAME, 1, calls=self.calls)
             check_above_zero(NAME, period=self.period)
         if bucket:
-            check_above_zero(NAME, unit="a number", rate=self.rate)
+            check_at_least(NAME, SLOWEST, unit="a number", rate=self.rate)
             check_whole(NAME, 1, off="a second's worth", burst=self.burst)
 
     def dimensions(self) -> dict[str, Dimension]:

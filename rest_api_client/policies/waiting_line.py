@@ -26,17 +26,21 @@ from typing import Any
 from rest_api_client.forks import in_child
 from rest_api_client.runtime import Event, Runtime
 
+_OVERSLEPT = 1.0
+"""Seconds by which the head of a line may be late before a newcomer looks whether its event loop is gone."""
+
 
 class Place:
     """A place in the line of `key`. `event` is what its owner waits for."""
 
-    __slots__ = ("event", "key", "nudged", "wanted")
+    __slots__ = ("due", "event", "key", "nudged", "wanted")
 
     def __init__(self, key: str, event: Event, wanted: tuple[int, ...]) -> None:
         self.key = key
         self.event = event
         self.wanted = wanted
         self.nudged = False
+        self.due: float | None = None
 
 
 class Line:
@@ -91,7 +95,10 @@ class WaitingLines:
             line = self.busy.get(key) or Line()
             line.add(place)
             self.busy[key] = line
-            return place, len(line.places) - 1
+            head, ahead = line.head, len(line.places) - 1
+        if head is not None and head.due is not None and head.due < runtime.now():
+            self.nudge(key)
+        return place, ahead
 
     def before(self, key: str) -> tuple[int, tuple[int, ...]]:
         """How many a newcomer would stand behind, and what they want together."""
@@ -109,6 +116,7 @@ class WaitingLines:
         with self._lock:
             place.event = event
             nudged, place.nudged = place.nudged, False
+            place.due = runtime.now() + seconds + _OVERSLEPT
         if not nudged:
             await runtime.wait(event, seconds)
 
