@@ -64,7 +64,7 @@ def mutate(group: Group) -> list[Mutant]:
         root = Path(folder)
         _copy(root, group)
         command = [sys.executable, "tests/mutate/tool.py", "run", "--max-children", str(os.cpu_count() or 2)]
-        environment = {**os.environ, "CI": "1", "MACHINE_RUNS": "50"}
+        environment = {**os.environ, "CI": "1", "MACHINE_RUNS": "50", "PYTHONHASHSEED": "0"}
         done = subprocess.run(
             command,
             cwd=root,
