@@ -15,6 +15,7 @@ from rest_api_client.events import Event, Sink
 from rest_api_client.exceptions import DeadlineExceeded, HookError
 from rest_api_client.models import Attempt, Note, Request, Response
 from rest_api_client.outcome import Classify, Kind, Outcome, classify_http
+from rest_api_client.reasons import IN_FLIGHT
 from rest_api_client.transport import Exchange, Timeouts
 from rest_api_client.typing import UNSET, Unset
 
@@ -56,7 +57,7 @@ class CallOptions:
 
 
 DEFAULT_OPTIONS = CallOptions()
-_NOTHING_JUDGED: tuple[Response | None, Outcome] = (None, Outcome(Kind.REJECTED, "nothing yet"))
+_NOTHING_JUDGED: tuple[Response | None, Outcome] = (None, Outcome(Kind.REJECTED, IN_FLIGHT))
 
 
 class Call:

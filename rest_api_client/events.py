@@ -72,6 +72,23 @@ WORTH_TELLING = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetryProbed(Event):
+    """A retry is made although such retries rarely succeed of late, so that better times are noticed."""
+
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotStarted(Event):
+    """An attempt was not started: it takes about `takes` seconds on this route, and the deadline leaves `left`."""
+
+    takes: float
+    left: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimited(Event):
     """The client's own limiter made the call wait so many seconds, or refused it."""
 
@@ -151,7 +168,7 @@ class Coalesced(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redirected(Event):
-    """A redirect is followed."""
+    """An answer of this status sent the call on, to `url`."""
 
     status_code: int
     url: str

@@ -4,7 +4,8 @@
 the logger `rest_api_client` where its level lets something through. Where nobody does, no event is ever built.
 
 Log records carry what a log store wants to search by, as `extra` fields: `call_id`, `method`, `endpoint` (the path as
-the caller wrote it, so that ids do not become labels), `duration`, `status`, `retry_count`, `reason`. URLs are masked.
+the caller wrote it, so that ids do not become labels), `duration`, `status`, `retry_count`, `decision`, `reason`,
+`notes`. URLs are masked.
 """
 
 from __future__ import annotations
@@ -31,10 +32,13 @@ from rest_api_client.events import (
     FellBack,
     HedgeDecided,
     HedgeEnded,
+    NotStarted,
     Queued,
     RateCut,
     RateLimited,
+    Redirected,
     RetryDecided,
+    RetryProbed,
     Sink,
     fan_out,
 )
@@ -42,7 +46,17 @@ from rest_api_client.forks import in_child
 from rest_api_client.http.redaction import redact_url
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
-from rest_api_client.reasons import CANCELLED, COALESCED, CONCURRENCY_CHANGED, HEDGE_ENDED, RATE_CUT, WITHHELD
+from rest_api_client.reasons import (
+    CANCELLED,
+    COALESCED,
+    CONCURRENCY_CHANGED,
+    FALLBACK_FAILED,
+    FELL_BACK,
+    HEDGE_ENDED,
+    RATE_CUT,
+    REDIRECTED,
+    WITHHELD,
+)
 from rest_api_client.typing import Proceed
 
 LOGGER = logging.getLogger("rest_api_client")
@@ -138,7 +152,10 @@ def _call_ended(event: Event) -> _Described:
 def _attempt_ended(event: Event) -> _Described:
     assert isinstance(event, AttemptEnded)
     attempt = event.attempt
-    return f"attempt {attempt.number} ended: {attempt.reason} in {attempt.elapsed:.3f} s", {
+    notes = [note.reason for note in attempt.notes]
+    noted = f" ({', '.join(notes)})" if notes else ""
+    return f"attempt {attempt.number} ended: {attempt.reason} in {attempt.elapsed:.3f} s{noted}", {
+        "notes": notes,
         "url": attempt.url,
         "duration": attempt.elapsed,
         "status": attempt.status_code,
@@ -150,7 +167,21 @@ def _attempt_ended(event: Event) -> _Described:
 def _retry_decided(event: Event) -> _Described:
     assert isinstance(event, RetryDecided)
     wait = f" in {event.delay:.3f} s" if event.delay is not None else ""
-    return f"{event.decision}{wait} after {event.reason}", {"reason": event.reason, "retry_count": event.attempt}
+    return f"{event.decision}{wait} after {event.reason}", {
+        "decision": event.decision,
+        "reason": event.reason,
+        "retry_count": event.attempt,
+    }
+
+
+def _retry_probed(event: Event) -> _Described:
+    assert isinstance(event, RetryProbed)
+    return f"a retry after attempt {event.attempt} is made as a probe", {"reason": event.reason}
+
+
+def _not_started(event: Event) -> _Described:
+    assert isinstance(event, NotStarted)
+    return f"not started: takes {event.takes:.3f} s, {event.left:.3f} s left", {"reason": event.reason}
 
 
 def _rate_limited(event: Event) -> _Described:
@@ -206,12 +237,24 @@ def _circuit_refused(event: Event) -> _Described:
 def _fell_back(event: Event) -> _Described:
     assert isinstance(event, FellBack)
     failed = f" failed too with {event.error}" if event.error else ""
-    return f"fallback to a {event.how} after {event.reason}{failed}", {"reason": event.reason}
+    return f"fallback to a {event.how} after {event.reason}{failed}", {
+        "decision": FALLBACK_FAILED if event.error else FELL_BACK,
+        "reason": event.reason,
+    }
 
 
 def _coalesced(event: Event) -> _Described:
     assert isinstance(event, Coalesced)
     return f"shares the request of call {event.leader}", {"reason": COALESCED}
+
+
+def _redirected(event: Event) -> _Described:
+    assert isinstance(event, Redirected)
+    return f"{event.status_code} leads to {event.url}", {
+        "url": event.url,
+        "status": event.status_code,
+        "reason": REDIRECTED,
+    }
 
 
 def _withheld(event: Event) -> _Described:
@@ -228,6 +271,8 @@ _LOGGED: dict[type[Event], tuple[int, Callable[[Event], _Described]]] = {
     CallEnded: (logging.INFO, _call_ended),
     AttemptEnded: (logging.DEBUG, _attempt_ended),
     RetryDecided: (logging.INFO, _retry_decided),
+    RetryProbed: (logging.INFO, _retry_probed),
+    NotStarted: (logging.INFO, _not_started),
     RateLimited: (logging.INFO, _rate_limited),
     RateCut: (logging.INFO, _rate_cut),
     Queued: (logging.INFO, _queued),
@@ -238,6 +283,7 @@ _LOGGED: dict[type[Event], tuple[int, Callable[[Event], _Described]]] = {
     CircuitRefused: (logging.INFO, _circuit_refused),
     FellBack: (logging.WARNING, _fell_back),
     Coalesced: (logging.DEBUG, _coalesced),
+    Redirected: (logging.DEBUG, _redirected),
     CredentialsWithheld: (logging.WARNING, _withheld),
     DownloadResumed: (logging.INFO, _resumed),
 }

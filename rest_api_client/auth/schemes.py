@@ -234,7 +234,9 @@ class Authentication:
         """Which credential would go along, by the name of its scheme."""
         auth = self._given(context)
         if auth is None:
-            return Forecast(policy="Authentication", text="no auth to add", facts={"scheme": None, "withheld": False})
+            return Forecast(
+                policy="Authentication", text="no credential is added", facts={"scheme": None, "withheld": False}
+            )
         scheme, withheld = type(auth).__name__, not request.at_home
         text = f"{scheme} is withheld: not its origin" if withheld else f"{scheme} is added"
         reason = WITHHELD if withheld else OK

@@ -24,6 +24,7 @@ from typing import Final
 
 from rest_api_client.checks import check_share, check_whole
 from rest_api_client.context import Context
+from rest_api_client.events import NotStarted
 from rest_api_client.exceptions import DeadlineExceeded
 from rest_api_client.forecast import Forecast
 from rest_api_client.models import Request, Response
@@ -36,6 +37,7 @@ from rest_api_client.reasons import WOULD_NOT_FINISH
 from rest_api_client.runtime import Runtime
 from rest_api_client.typing import Proceed
 
+NAME: Final = "AttemptTimes"
 GAP: Final = 0.01
 """Seconds from one sample to the next, at least: a hundred a second are enough for a median."""
 
@@ -76,8 +78,8 @@ class AttemptTimes:
     stage = Stage.ATTEMPT_TELEMETRY
 
     def __post_init__(self) -> None:
-        check_share("AttemptTimes", zero=False, percentile=self.percentile)
-        check_whole("AttemptTimes", 1, min_samples=self.min_samples)
+        check_share(NAME, zero=False, percentile=self.percentile)
+        check_whole(NAME, 1, min_samples=self.min_samples)
 
     def bind(self, runtime: Runtime) -> AttemptTimes:
         """This policy with latencies of its own, unless it was given some: then others may learn longer ones."""
@@ -108,11 +110,11 @@ class AttemptTimes:
         """How long the attempt is expected to take, and whether it would be started."""
         takes, left = await self._takes(request), context.remaining
         if takes is None:
-            return Forecast(policy="AttemptTimes", text="this route's latency is not known yet")
+            return Forecast(policy=NAME, text="this route's latency is not known yet")
         if left is not None and takes > left:
             text = f"an attempt takes about {takes:.3g} s, and {left:.3g} s are left"
-            return Forecast(policy="AttemptTimes", verdict="refuse", reason=WOULD_NOT_FINISH, text=text, takes=takes)
-        return Forecast(policy="AttemptTimes", text=f"an attempt takes about {takes:.3g} s", takes=takes)
+            return Forecast(policy=NAME, verdict="refuse", reason=WOULD_NOT_FINISH, text=text, takes=takes)
+        return Forecast(policy=NAME, text=f"an attempt takes about {takes:.3g} s", takes=takes)
 
     async def _takes(self, request: Request) -> float | None:
         assert self.times is not None, "bind() first: a pipeline does"
@@ -123,9 +125,11 @@ class AttemptTimes:
         takes = await self._takes(request)
         if takes is None or takes <= left:
             return
-        context.note("AttemptTimes", WOULD_NOT_FINISH)
+        left = max(0.0, left)
+        context.note(NAME, WOULD_NOT_FINISH)
+        context.tell(NotStarted, request, takes=takes, left=left, reason=WOULD_NOT_FINISH)
         raise DeadlineExceeded(
-            f"{request.label}: not started, since it takes about {takes:.3g} s and {max(0.0, left):.3g} s are left",
+            f"{request.label}: not started, an attempt takes about {takes:.3g} s and {left:.3g} s are left",
             request=request,
         ) from context.call.cause()
 

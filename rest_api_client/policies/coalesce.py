@@ -274,11 +274,12 @@ class Coalesce:
         assert self.flights is not None, "bind() first: a pipeline does"
         key = self._key(request, context)
         if key is None:
-            return Forecast(policy=NAME, reason=ALONE, text="is sent by itself, whatever else is under way")
+            return Forecast(policy=NAME, reason=ALONE, text="the request is sent by itself, whatever else is under way")
         aboard = self.flights.aboard(key)
         if not aboard:
-            return Forecast(policy=NAME, text="would be shared by whoever asks the same meanwhile")
-        text = f"would share the answer that {aboard} call{'s' * (aboard > 1)} wait for"
+            return Forecast(policy=NAME, text="the answer is shared by all who ask the same meanwhile")
+        waiting = "1 call waits" if aboard == 1 else f"{aboard} calls wait"
+        text = f"the answer is shared that {waiting} for"
         return Forecast(policy=NAME, reason=COALESCED, text=text, facts={"aboard": aboard})
 
 

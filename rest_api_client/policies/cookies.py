@@ -95,7 +95,7 @@ class Cookies:
         now = context.runtime.time()
         headers = [_header(jar, request.url, now) for jar in self._readable(request)]
         names = sorted({_name(pair).strip() for header in headers for pair in header.split(";") if pair.strip()})
-        text = f"cookies sent: {', '.join(names)}" if names else "no cookies to send"
+        text = f"these cookies are sent: {', '.join(names)}" if names else "no cookies are sent"
         return Forecast(policy="Cookies", text=text, facts={"names": names})
 
     def _with_cookies(self, request: Request, now: float) -> Request:

@@ -105,11 +105,11 @@ class Deadline:
         """How much time the call has, or has left where it has begun."""
         moment = earlier(context.call.deadline, self._moment(context))
         if moment is None:
-            return Forecast(policy="Deadline", text="no deadline")
+            return Forecast(policy="Deadline", text="the call has no deadline")
         left = moment - context.runtime.now()
         if left <= 0:
             return Forecast(policy="Deadline", verdict="refuse", reason=NO_TIME, text="the deadline has passed")
-        return Forecast(policy="Deadline", text=f"{left:.3g} s for the whole call", facts={"left": left})
+        return Forecast(policy="Deadline", text=f"the whole call has {left:.3g} s", facts={"left": left})
 
     def _moment(self, context: Context) -> float | None:
         asked = context.options.deadline

@@ -59,6 +59,7 @@ from rest_api_client.runtime import Runtime
 from rest_api_client.transport import Capability, Transport
 from rest_api_client.typing import Proceed
 
+NAME: Final = "Hedging"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 LEAST_DELAY: Final = 0.001
 """Seconds: below a millisecond a hedge costs more than it can win (Finagle's backup requests have the same floor)."""
@@ -98,13 +99,13 @@ class Hedging:
     stage = Stage.HEDGE
 
     def __post_init__(self) -> None:
-        check_share("Hedging", zero=False, percentile=self.percentile)
-        check_above_zero("Hedging", off="no hedge before latencies are known", delay=self.delay)
-        check_whole("Hedging", 1, min_samples=self.min_samples)
-        check_whole("Hedging", 1, most=5, max_hedges=self.max_hedges)
-        check_flag("Hedging", hedge_unabortable=self.hedge_unabortable)
+        check_share(NAME, zero=False, percentile=self.percentile)
+        check_above_zero(NAME, off="no hedge before latencies are known", delay=self.delay)
+        check_whole(NAME, 1, min_samples=self.min_samples)
+        check_whole(NAME, 1, most=5, max_hedges=self.max_hedges)
+        check_flag(NAME, hedge_unabortable=self.hedge_unabortable)
         if isinstance(self.methods, str) or not all(isinstance(method, str) for method in self.methods):
-            raise ConfigurationError(f"Hedging(methods={self.methods!r}): give a set of methods, as {{'GET', 'HEAD'}}")
+            raise ConfigurationError(f"{NAME}(methods={self.methods!r}): give a set of methods, as {{'GET', 'HEAD'}}")
         object.__setattr__(self, "methods", frozenset(self.methods))
 
     def bind(self, runtime: Runtime) -> Hedging:
@@ -141,16 +142,16 @@ class Hedging:
     async def forecast(self, request: Request, context: Context) -> Forecast:
         """When a hedge would be sent, or why none."""
         if not self._safe(request):
-            return Forecast(policy="Hedging", reason=NOT_SAFE_TO_HEDGE, text=f"{request.method} is not sent twice")
+            return Forecast(policy=NAME, reason=NOT_SAFE_TO_HEDGE, text=f"a {request.method} is not hedged")
         delay, left = await self._delay(key_of("route", request)), context.remaining
         if delay is None:
-            text = f"no hedge until {self.min_samples} answers of this route were timed"
-            return Forecast(policy="Hedging", reason=LATENCY_UNKNOWN, text=text)
+            text = f"no hedge is sent until {self.min_samples} answers of this route were timed"
+            return Forecast(policy=NAME, reason=LATENCY_UNKNOWN, text=text)
         facts = {"delay": delay, "max_hedges": self.max_hedges}
         if left is not None and delay >= left:
-            text = f"no hedge: it would be sent after {delay:.3g} s, and {left:.3g} s are left"
-            return Forecast(policy="Hedging", reason=NO_TIME, text=text, facts=facts)
-        return Forecast(policy="Hedging", text=f"sent once more if no answer came in {delay:.3g} s", facts=facts)
+            text = f"no hedge is sent: it would be due in {delay:.3g} s, and {left:.3g} s are left"
+            return Forecast(policy=NAME, reason=NO_TIME, text=text, facts=facts)
+        return Forecast(policy=NAME, text=f"a hedge is sent if no answer comes in {delay:.3g} s", facts=facts)
 
     def _safe(self, request: Request) -> bool:
         return request.method in self.methods and request.body.replayable
@@ -324,7 +325,7 @@ class _Copies:
     def _note(self, copy: _Copy, reason: str, wait: float = 0.0) -> None:
         call, place = self._context.call, copy.context.record
         with call.lock:
-            call.attempts[place].notes += (Note("Hedging", reason, wait),)
+            call.attempts[place].notes += (Note(NAME, reason, wait),)
 
 
 def _ends(copy: _Copy | None) -> bool:

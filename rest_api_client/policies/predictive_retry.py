@@ -27,6 +27,7 @@ from typing import Final
 
 from rest_api_client.checks import check_share, check_whole
 from rest_api_client.context import Context
+from rest_api_client.events import RetryProbed
 from rest_api_client.exceptions import RefusedError
 from rest_api_client.forecast import Forecast
 from rest_api_client.models import Request
@@ -127,6 +128,7 @@ class PredictiveRetry(RetryConfig):
         decision = await self.odds.apply(route, bet)
         if decision.reason == PROBE:
             course.context.note(NAME, PROBE)
+            course.context.tell(RetryProbed, course.request, attempt=course.attempt, reason=PROBE)
         return reason if decision.verdict == "refuse" else None
 
     async def _low(self, origin: str) -> bool:
@@ -142,6 +144,6 @@ class PredictiveRetry(RetryConfig):
         chance = (await self.odds.apply(key_of("route", request), Odds(self.min_samples // 2))).value
         facts = {**foreseen.facts, "chance": chance}
         if foreseen.reason == OK and chance is not None and chance < self.min_success:
-            text = f"rarely sent again: {chance:.0%} of this route's retries succeeded lately"
+            text = f"the request is rarely sent again: {chance:.0%} of this route's retries succeeded lately"
             return replace(foreseen, reason=UNLIKELY, text=text, takes=takes, facts=facts)
         return replace(foreseen, takes=takes, facts=facts)

@@ -30,6 +30,7 @@ from rest_api_client.http.urls import URL
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.credentials import withhold_echo, withhold_headers
+from rest_api_client.reasons import REDIRECTED
 from rest_api_client.typing import UNSET, Proceed
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Redirects:
         while response.status_code in FOLLOWED:
             await drain(response, context)
             hop, names = journey.next(response, self.max_redirects)
+            context.note("Redirects", REDIRECTED)
             context.tell(Redirected, hop, status_code=response.status_code, url=redact_url(str(hop.url)))
             if names:
                 context.tell(CredentialsWithheld, hop, origin=str(hop.url.origin), names=names)

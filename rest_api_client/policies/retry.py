@@ -291,16 +291,20 @@ class RetryConfig:
         if self.budget is not None and self.state is not None:
             look = await self.state.apply(str(request.url.origin), LOOK)
         facts = {"max_attempts": attempts, "safe": unsafe is None, "budget": None if look is None else look.value}
-        reason, text = OK, f"sent again at most {attempts - 1} times"
+        reason, text = OK, _times(attempts - 1)
         if attempts == 1:
-            reason, text = EXHAUSTED, "one attempt, never sent again"
+            reason, text = EXHAUSTED, "the request is never sent again"
         elif unsafe is not None:
-            reason, text = NOT_SAFE, f"not sent again once the server may have acted on it: {unsafe}"
+            reason, text = NOT_SAFE, f"the request is not sent again once the server may have acted on it: {unsafe}"
         elif not self.retry_nested and inside_a_repeat():
-            reason, text = NESTED, "not sent again: it is part of a retry already"
+            reason, text = NESTED, "the request is not sent again: it is part of a retry already"
         elif look is not None and look.verdict == "refuse":
-            reason, text = NO_BUDGET, "not sent again: the budget of retries is spent"
+            reason, text = NO_BUDGET, "the request is not sent again: the budget of retries is spent"
         return Forecast(policy=type(self).__name__, reason=reason, text=text, facts=facts)
+
+
+def _times(retries: int) -> str:
+    return f"the request is sent again at most {'once' if retries == 1 else f'{retries} times'} if it fails"
 
 
 def _never_taken_up(tried: RetryContext) -> bool:

@@ -31,7 +31,7 @@ def test_a_request_that_would_be_sent_says_so_and_is_not_sent() -> None:
     text = str(told)
     assert text.startswith("GET https://api.test/users/7\n  would be sent at once\n")
     assert "BasicAuth is added" in text
-    assert "cookies sent: sid" in text
+    assert "these cookies are sent: sid" in text
     assert "pw" not in text
     assert "pw" not in json.dumps(told.as_dict())
 
@@ -79,7 +79,7 @@ def test_credentials_that_would_stay_at_home_are_named() -> None:
         off = client.explain("GET", "/", auth=None, follow_redirects=False)
     assert {forecast.policy: forecast.reason for forecast in told.forecasts}["Authentication"] == "credentials withheld"
     assert "redirects are not followed" in str(off)
-    assert "no auth to add" in str(off)
+    assert "no credential is added" in str(off)
 
 
 def test_the_async_client_explains_the_same() -> None:

@@ -459,9 +459,8 @@ def test_a_block_that_ends_in_time_is_left_alone(world: World[VirtualClock]) -> 
     async def body() -> None:
         with world.runtime.fail_after(5):
             await world.runtime.sleep(4)
-        with pytest.raises(LookupError):
-            with world.runtime.fail_after(10):
-                raise LookupError
+        with pytest.raises(LookupError), world.runtime.fail_after(10):
+            raise LookupError
         await world.runtime.sleep(100)
 
     world.run(body)
@@ -486,9 +485,8 @@ def test_a_deadline_that_has_passed_fails_at_once(world: World[VirtualClock]) ->
 
     async def body() -> None:
         await world.runtime.sleep(5)
-        with pytest.raises(TimeoutError):
-            with world.runtime.fail_after(5):
-                pytest.fail("entered")
+        with pytest.raises(TimeoutError), world.runtime.fail_after(5):
+            pytest.fail("entered")
 
     world.run(body)
 

@@ -26,15 +26,17 @@ from rest_api_client.events import (
     FellBack,
     HedgeDecided,
     HedgeEnded,
+    NotStarted,
     Queued,
     RateCut,
     RateLimited,
     Redirected,
     RetryDecided,
+    RetryProbed,
 )
 from rest_api_client.exceptions import ConnectError
 from rest_api_client.middleware import Middleware
-from rest_api_client.models import Attempt, Request, Response
+from rest_api_client.models import Attempt, Note, Request, Response
 from rest_api_client.pipeline import Pipeline
 from rest_api_client.policies.reading import Read
 from rest_api_client.runtime import Aborted
@@ -49,6 +51,8 @@ COMMON: dict[str, Any] = {"call_id": "c1", "at": 1.0, "method": "GET", "endpoint
 ATTEMPT = Attempt(
     number=2, started=0.0, elapsed=0.5, url="https://api.test/things/7", status_code=503, reason="status 503"
 )
+NOTES = (Note("RateLimit", "queued", 2.0), Note("CircuitBreaker", "probe"))
+PROBED = Attempt(number=1, started=0.0, elapsed=0.5, url="https://api.test/things/7", status_code=200, notes=NOTES)
 EVENTS: list[tuple[Event, int, str, dict[str, Any]]] = [
     (
         CallEnded(url="u", duration=1.5, status_code=200, error=None, reason="ok", attempts=3, **COMMON),
@@ -69,11 +73,17 @@ EVENTS: list[tuple[Event, int, str, dict[str, Any]]] = [
         logging.INFO, "Aborted in", {"reason": "cancelled"},
     ),
     (AttemptEnded(attempt=ATTEMPT, **COMMON), logging.DEBUG, "attempt 2 ended: status 503 in 0.500 s",
-     {"url": ATTEMPT.url, "duration": 0.5, "status": 503, "retry_count": 1, "reason": "status 503"}),
+     {"url": ATTEMPT.url, "duration": 0.5, "status": 503, "retry_count": 1, "reason": "status 503", "notes": []}),
+    (AttemptEnded(attempt=PROBED, **COMMON), logging.DEBUG, "attempt 1 ended: ok in 0.500 s (queued, probe)",
+     {"notes": ["queued", "probe"]}),
     (RetryDecided(attempt=1, decision="retry", delay=0.25, reason="status 503", **COMMON), logging.INFO,
-     "retry in 0.250 s after status 503", {"retry_count": 1, "reason": "status 503"}),
+     "retry in 0.250 s after status 503", {"retry_count": 1, "decision": "retry", "reason": "status 503"}),
     (RetryDecided(attempt=1, decision="budget empty", delay=None, reason="status 503", **COMMON), logging.INFO,
-     "budget empty after status 503", {}),
+     "budget empty after status 503", {"decision": "budget empty"}),
+    (RetryProbed(attempt=1, reason="probe", **COMMON), logging.INFO, "a retry after attempt 1 is made as a probe",
+     {"reason": "probe"}),
+    (NotStarted(takes=0.5, left=0.1, reason="would not finish", **COMMON), logging.INFO,
+     "not started: takes 0.500 s, 0.100 s left", {"reason": "would not finish"}),
     (RateLimited(waited=2.0, refused=False, reason="limit", **COMMON), logging.INFO, "held back 2.000 s by limit",
      {"duration": 2.0}),
     (RateLimited(waited=0.0, refused=True, reason="limit", **COMMON), logging.INFO, "refused by limit",
@@ -92,16 +102,18 @@ EVENTS: list[tuple[Event, int, str, dict[str, Any]]] = [
     (HedgeEnded(copies=2, winner=None, **COMMON), logging.DEBUG, "all 2 copies failed", {}),
     (CircuitChanged(key="api", before="closed", after="open", reason="slow calls", **COMMON), logging.WARNING,
      "circuit of api: closed to open, slow calls",
-     {"reason": "circuit open"}),
+     {"reason": "slow calls"}),
     (CircuitRefused(key="api", reason="circuit open", retry_after=2.0, suppressed=0, **COMMON), logging.INFO,
      "refused by the circuit of api", {"reason": "circuit open"}),
     (CircuitRefused(key="api", reason="circuit open", retry_after=None, suppressed=7, **COMMON), logging.INFO,
      "refused by the circuit of api, and 7 more since", {}),
     (FellBack(how="replica", reason="status 503", error=None, **COMMON), logging.WARNING,
-     "fallback to a replica after status 503", {"reason": "status 503"}),
+     "fallback to a replica after status 503", {"decision": "fell back", "reason": "status 503"}),
     (FellBack(how="function", reason="status 503", error="ZeroDivisionError", **COMMON), logging.WARNING,
-     "fallback to a function after status 503 failed too with ZeroDivisionError", {}),
+     "fallback to a function after status 503 failed too with ZeroDivisionError", {"decision": "fallback failed"}),
     (Coalesced(leader="c0", **COMMON), logging.DEBUG, "shares the request of call c0", {"reason": "coalesced"}),
+    (Redirected(status_code=302, url="https://o/x", **COMMON), logging.DEBUG, "302 leads to https://o/x",
+     {"status": 302, "url": "https://o/x", "reason": "redirected"}),
     (CredentialsWithheld(origin="https://o:443", names=("authorization",), **COMMON), logging.WARNING,
      "withheld from https://o:443: authorization", {"reason": "credentials withheld"}),
 ]  # fmt: skip
@@ -131,12 +143,11 @@ def test_each_event_is_a_record_one_can_search(
 
 
 def test_what_is_below_the_level_is_not_written(caplog: pytest.LogCaptureFixture) -> None:
-    """Attempts are for debugging alone; starts and redirects are no records at all."""
+    """Attempts are for debugging alone; starts are no records at all."""
     caplog.set_level(logging.INFO, "rest_api_client")
     log_event(AttemptEnded(attempt=ATTEMPT, **COMMON))
     caplog.set_level(logging.DEBUG, "rest_api_client")
     log_event(CallStarted(url="u", **COMMON))
-    log_event(Redirected(status_code=302, url="u", **COMMON))
     assert caplog.records == []
 
 
@@ -247,7 +258,7 @@ def test_metrics_count_by_what_matters() -> None:
         "GET /things/{id} Aborted": 1,
     }  # fmt: skip
     assert (shown["attempts"], shown["retries"], shown["refused"]) == (
-        {"status 503": 1},
+        {"status 503": 1, "ok": 1},
         {"status 503": 1},
         {"budget empty": 1},
     )

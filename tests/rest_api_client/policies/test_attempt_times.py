@@ -9,6 +9,7 @@ import pytest
 
 from rest_api_client.context import Context
 from rest_api_client.engines.scripted import respond
+from rest_api_client.events import NotStarted
 from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded, ServerError
 from rest_api_client.forecast import Forecast
 from rest_api_client.models import Request, Response
@@ -64,6 +65,9 @@ def test_an_attempt_that_cannot_finish_is_not_started(world: Virtual) -> None:
     assert learned.chain.call is not None
     [attempt] = learned.chain.call.attempts
     assert [(note.policy, note.reason) for note in attempt.notes] == [("AttemptTimes", "would not finish")]
+    [told] = [event for event in learned.chain.events if isinstance(event, NotStarted)]
+    assert (told.reason, told.left) == ("would not finish", pytest.approx(0.1))
+    assert told.takes == pytest.approx(0.2, rel=0.03)
 
 
 @pytest.mark.parametrize("deadline", [0.25, 60.0, None])

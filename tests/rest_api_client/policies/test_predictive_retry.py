@@ -10,7 +10,7 @@ import pytest
 
 from rest_api_client.context import Call, Context
 from rest_api_client.engines.scripted import respond
-from rest_api_client.events import RetryDecided
+from rest_api_client.events import RetryDecided, RetryProbed
 from rest_api_client.exceptions import APIError, CircuitOpenError, ConfigurationError
 from rest_api_client.forecast import Forecast
 from rest_api_client.models import Request, Response
@@ -189,6 +189,7 @@ def test_retries_that_do_not_help_are_given_up(world: AnyWorld) -> None:
             assert call is not None
             probed = any(note.reason == "probe" for note in call.attempts[0].notes)
             assert probed == (known.sent == 2)
+        assert [event.reason for event in known.chain.events if isinstance(event, RetryProbed)] == ["probe"] * 2
         return last, sent, probed
 
     _, sent, _ = world.run(body)

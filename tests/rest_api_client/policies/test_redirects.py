@@ -113,6 +113,8 @@ def test_the_history_is_kept_oldest_first() -> None:
         (301, "https://api.test/one?token=***"),
         (302, "https://api.test/two"),
     ]
+    noted = [[note.reason for note in attempt.notes] for attempt in followed.chain.call.attempts]
+    assert noted == [["redirected"], ["redirected"], []]
 
 
 @pytest.mark.parametrize(

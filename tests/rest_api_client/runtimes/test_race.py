@@ -137,9 +137,8 @@ def test_a_deadline_ends_a_race_and_its_attempts(world: World[VirtualClock]) -> 
     attempts = Attempts(world, (100, "one"), (100, "two"))
 
     async def body() -> None:
-        with pytest.raises(TimeoutError):
-            with world.runtime.fail_after(5):
-                await attempts.race(0, 1)
+        with pytest.raises(TimeoutError), world.runtime.fail_after(5):
+            await attempts.race(0, 1)
 
     world.run(body)
     assert world.clock.monotonic() == 5
@@ -151,9 +150,8 @@ def test_a_poor_result_of_a_race_that_is_given_up_is_discarded(world: World[Virt
     attempts = Attempts(world, (1, "bad"), (100, "two"))
 
     async def body() -> None:
-        with pytest.raises(TimeoutError):
-            with world.runtime.fail_after(5):
-                await attempts.race(0, 0)
+        with pytest.raises(TimeoutError), world.runtime.fail_after(5):
+            await attempts.race(0, 0)
 
     world.run(body)
     assert attempts.discarded == ["bad"]
