@@ -158,6 +158,14 @@ def test_smooth_delays_double_and_have_no_gaps() -> None:
     assert min(slices) > 100
 
 
+def test_smooth_delays_lie_between_two_moments_of_the_curve() -> None:
+    """f(t) = 2 ** t * tanh(sqrt(4 t)), times base / 1.4: f(1) is 1.928, f(2) 3.972, f(3) 7.984, f(4) 15.989."""
+    strategy = SmoothBackoff(base=2.8, cap=1000)
+    assert [strategy.get_delay(n) for n in (1, 2, 3, 4)] == pytest.approx([3.856, 7.944, 12.112, 24.034], abs=1e-3)
+    assert delay(strategy, attempt=1, random=Dice(0)) == 0
+    assert delay(strategy, attempt=4, random=Dice(0)) == pytest.approx(2 * (7.984 - 3.972), abs=2e-3)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_strategy_is_a_value_without_a_memory(kind: Any) -> None:
     """Asked twice the same it answers the same, and it compares and travels."""
@@ -183,6 +191,14 @@ def test_a_back_off_without_a_pause_is_refused(kind: Any, options: dict[str, Any
     """T7: a base of zero would be a storm."""
     with pytest.raises(ConfigurationError, match=rf"{kind.__name__}\({next(iter(options))}="):
         kind(**options)
+
+
+def test_no_pause_is_called_what_it_is() -> None:
+    """The message says why a base of nothing is refused."""
+    with pytest.raises(
+        ConfigurationError, match=r"base=0\): give seconds above 0; retries without a pause are a storm$"
+    ):
+        ConstantBackoff(base=0)
 
 
 def test_a_factor_is_a_number_and_no_time() -> None:

@@ -259,6 +259,33 @@ def test_a_failed_answer_is_closed_before_the_wait(world: AnyWorld) -> None:
     assert response.stream is not None
 
 
+def test_an_answer_is_closed_when_the_strategy_fails(world: AnyWorld) -> None:
+    """T8: the error is the strategy's; the connection behind the streamed 503 is given back all the same."""
+    closed: list[float] = []
+
+    class Body:
+        def __aiter__(self) -> Any:
+            raise AssertionError("nobody reads it")
+
+        async def aclose(self) -> None:
+            closed.append(world.runtime.now())
+
+    class Failing(Eager):
+        def get_delay(self, attempt: int) -> float:
+            raise ZeroDivisionError
+
+    async def proceed(request: Request, context: Context) -> Response:
+        return Response(503, stream=Body())
+
+    async def body() -> None:
+        context = Context(Call(world.runtime, random.Random(1)))
+        with pytest.raises(ZeroDivisionError):
+            await RetryConfig(strategy=Failing(), budget=None)(a_request(), context, proceed)
+
+    world.run(body)
+    assert closed == [0]
+
+
 # ---------------------------------------------------------------------- Retry-After
 
 
@@ -608,12 +635,23 @@ def test_a_decision_that_is_none_is_an_error_of_the_strategy(world: AnyWorld) ->
         {"max_retry_after": -1},
         {"max_retry_after": float("inf")},
         {"strategy": ExponentialBackoff},
+        {"retry_unsafe": "no"},
+        {"retry_nested": 1},
+        {"respect_retry_after": None},
     ],
 )
 def test_an_impossible_option_is_refused(options: dict[str, Any]) -> None:
     """The message names the option."""
     with pytest.raises(ConfigurationError, match=rf"RetryConfig\({next(iter(options))}="):
         RetryConfig(**options)
+
+
+def test_the_least_of_everything_is_allowed(world: AnyWorld) -> None:
+    """No retries, and no patience with a Retry-After."""
+    assert RetryConfig(max_retries=0).max_attempts == 1
+    chain = chain_of(world, respond(503, headers={"retry-after": "1"}), max_retry_after=0)
+    world.run(chain.send)
+    assert chain.decisions == ["retry-after too long"]
 
 
 def test_both_ways_to_count_must_agree() -> None:
