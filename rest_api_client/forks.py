@@ -7,22 +7,25 @@ given back. Whoever keeps such things says so once, and is called in every forke
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable
+from types import MethodType
+from typing import cast
+from weakref import WeakKeyDictionary
 
-_methods: set[weakref.WeakMethod[Callable[[], None]]] = set()
+# Not WeakMethod: in CPython 3.11 its callback fails, aloud, for what still lives when the interpreter ends.
+_methods: WeakKeyDictionary[object, list[Callable[[object], None]]] = WeakKeyDictionary()
 
 
 def in_child(method: Callable[[], None]) -> None:
     """Have a bound method called in every forked child, as long as its object lives. It must not raise."""
-    _methods.add(weakref.WeakMethod(method, _methods.discard))
+    bound = cast("MethodType", method)
+    _methods.setdefault(bound.__self__, []).append(bound.__func__)
 
 
 def _forked() -> None:
-    for reference in list(_methods):
-        method = reference()
-        if method is not None:  # pragma: no branch  an object that dies between the listing and the asking
-            method()
+    for owner, functions in list(_methods.items()):
+        for function in functions:
+            function(owner)
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  Windows has no fork
