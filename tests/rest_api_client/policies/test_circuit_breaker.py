@@ -14,6 +14,7 @@ from rest_api_client.events import CircuitChanged, CircuitRefused
 from rest_api_client.exceptions import CircuitOpenError, ConfigurationError, DecodeError
 from rest_api_client.http.bodies import BytesBody
 from rest_api_client.models import Request, Response
+from rest_api_client.outcome import Kind
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.circuit import ISOLATE, RESET, TRANSITIONS, Breaker, Circuit, Enter, Peek, Report, Reset
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
@@ -397,6 +398,41 @@ def test_a_server_that_answers_well_but_slowly_is_left_alone(world: AnyWorld) ->
     assert reasons(chain) == ["slow calls", rested, "a probe was slow", rested, "all probes passed"]
 
 
+def test_without_a_measure_no_call_is_slow(world: AnyWorld) -> None:
+    """A third of failures is below the ratio, and counts for nothing else."""
+    chain = breaking(world, [FAIL, OK, OK] * 4, failure_ratio=0.9, slow_ratio=0.1, min_calls=3)
+
+    async def body() -> list[Any]:
+        return [await outcome(chain) for _ in range(12)]
+
+    assert world.run(body) == [503, 200, 200] * 4
+
+
+def test_a_classifier_sees_the_request_of_an_error(world: AnyWorld) -> None:
+    """Whoever says that a refused connection is no failure of a PUT is believed, for a PUT alone."""
+
+    class Judge:
+        stage = Stage.DEADLINE
+
+        async def __call__(self, request: Any, context: Any, proceed: Any) -> Any:
+            plain = context.call.classify
+
+            def classify(request: Request, result: Any) -> Any:
+                outcome = plain(request, result)
+                return replace(outcome, kind=Kind.REJECTED) if request.method == "PUT" else outcome
+
+            context.call.classify = classify
+            return await proceed(request, context)
+
+    chain = breaking(world, Script(Refuse()), Judge())
+
+    async def body() -> list[Any]:
+        put = a_request(method="PUT")
+        return [await outcome(chain, put) for _ in range(3)] + [await outcome(chain) for _ in range(3)]
+
+    assert world.run(body) == ["ConnectError"] * 5 + ["CircuitOpenError"]
+
+
 def test_what_this_client_held_back_makes_no_call_slow(world: AnyWorld) -> None:
     """Seconds that a policy below notes as its own wait are not the server's."""
 
@@ -508,8 +544,7 @@ def test_a_thousand_refusals_are_told_once_a_second(world: AnyWorld) -> None:
     async def body() -> None:
         await outcome(chain)
         for _ in range(3):
-            for _ in range(10):
-                await outcome(chain)
+            assert [await outcome(chain) for _ in range(10)] == ["CircuitOpenError"] * 10
             assert notes(chain) == ["circuit open"]
             await world.runtime.sleep(1)
 

@@ -441,6 +441,7 @@ def test_a_cost_beyond_the_limit_is_refused_at_once(world: AnyWorld) -> None:
     ) as caught:
         world.run(_ask, chain, 1001)
     assert caught.value.retry_after is None
+    assert str(caught.value).startswith("GET https://api.test/1001: ")
     assert chain.arrivals == []
     assert chain.call is not None
     assert chain.call.attempts[0].notes == (Note("RateLimit", "cost too large", 0.0),)
@@ -556,7 +557,11 @@ def test_a_forecast_says_what_would_happen_and_changes_nothing(world: AnyWorld) 
         ("wait", "queued", 0),
         ("refuse", "rate limit: tokens", 119),
     ]
-    assert seen[2].facts == {"key": "client", "cost": {"requests": 1, "tokens": 301}, "ahead": 0}
+    assert {one.policy for one in seen} == {"RateLimit"}
+    assert [one.facts for one in seen] == [
+        {"key": "client", "cost": {"requests": 1, "tokens": tokens}, "ahead": ahead}
+        for tokens, ahead in [(1000, 0), (300, 0), (301, 0), (1001, 0), (0, 1), (1000, 1)]
+    ]
     assert [one.text for one in seen] == [
         "the limit of 'client' has room",
         "the limit of 'client' has room",
@@ -583,6 +588,75 @@ def test_a_forecast_looks_at_the_deadline_and_at_a_patience_of_nothing(world: An
         return [one.verdict for one in seen]
 
     assert world.run(body) == ["refuse", "refuse", "wait"]
+
+
+@pytest.mark.parametrize(("max_wait", "fate"), [(9.9, "refuse"), (10, "wait"), (10.1, "wait"), (1, "refuse")])
+def test_a_patience_that_is_just_enough_is_enough(world: AnyWorld, max_wait: float, fate: str) -> None:
+    """A wait of 10 s fits into 10; forecast and request agree. What has a key of its own is foreseen by it."""
+    limit = RateLimit(calls=1, period=10, max_wait=max_wait, key="host").bind(world.runtime)
+    chain = Chain(world.runtime, [limit], respond(200))
+
+    async def body() -> tuple[Forecast, float | None]:
+        await chain.send()
+        forecast = await limit.forecast(a_request(), Context(Call(world.runtime, chain.random)))
+        try:
+            await chain.send()
+        except RateLimitExceeded as error:
+            return forecast, error.retry_after
+        return forecast, None
+
+    forecast, retry_after = world.run(body)
+    assert (forecast.verdict, forecast.wait, forecast.facts["key"]) == (fate, 10, "api.test")
+    assert retry_after == (None if fate == "wait" else 10)
+
+
+def test_a_patience_of_a_second_waits_for_less(world: AnyWorld) -> None:
+    """Only a patience of nothing refuses whatever is not there at once."""
+    limit = RateLimit(rate=2, burst=1, max_wait=1).bind(world.runtime)
+    chain = Chain(world.runtime, [limit], respond(200))
+
+    async def body() -> str:
+        await chain.send()
+        forecast = await limit.forecast(a_request(), Context(Call(world.runtime, chain.random)))
+        await chain.send()
+        return forecast.verdict
+
+    assert world.run(body) == "wait"
+    assert chain.arrivals == [0, 0.5]
+
+
+def test_a_refusal_shows_what_is_left_of_the_deadline(world: AnyWorld) -> None:
+    """At 7.5 s of 8 half a second is left, and 2.5 s would be needed; at 9 s of 8 nothing is."""
+
+    class Pause:
+        stage = Stage.CIRCUIT_BREAKER
+
+        async def __call__(self, request: Any, context: Any, proceed: Any) -> Any:
+            await context.runtime.sleep(float(request.url.path[1:]))
+            return await proceed(request, context)
+
+    class Until:
+        stage = Stage.DEADLINE
+
+        async def __call__(self, request: Any, context: Any, proceed: Any) -> Any:
+            context.call.deadline = 8.0
+            return await proceed(request, context)
+
+    chain = Chain(world.runtime, [Until(), Pause(), RateLimit(calls=1, period=10)], respond(200))
+
+    async def body() -> list[str]:
+        await _ask(chain, 0)
+        errors = []
+        for pause in ("7.5", "1.5"):
+            with pytest.raises(RateLimitExceeded) as caught:
+                await chain.send(a_request(url=f"https://api.test/{pause}"))
+            errors.append(str(caught.value).partition(": ")[2])
+        return errors
+
+    assert world.run(body) == [
+        "rate limit of 'client' asks to wait 2.5 s, too long for deadline 0.5 s",
+        "rate limit of 'client' asks to wait 1 s, too long for deadline 0 s",
+    ]
 
 
 @pytest.mark.parametrize("seed", range(70))
