@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Mapping
+from inspect import iscoroutinefunction
 from typing import Literal, TypeAlias
 
 from rest_api_client.exceptions import ConfigurationError
@@ -62,6 +63,16 @@ def check_share(owner: str, /, *, zero: bool, hint: str = "", **options: object)
 def check_flag(owner: str, /, **options: object) -> None:
     """Refuse what is neither True nor False: "false" would count as True, and switch on what it was to switch off."""
     _check(owner, options, lambda value: isinstance(value, bool), "True or False", "", "")
+
+
+def check_function(owner: str, /, **options: object) -> None:
+    """Refuse what cannot be called, and what has to be awaited: asked without an await, it would count as True."""
+    for name, function in options.items():
+        shown = f"{owner}({name}={function!r})" if owner else f"{name}={function!r}"
+        if not callable(function):
+            raise ConfigurationError(f"{shown} cannot be called: give a function")
+        if iscoroutinefunction(function):
+            raise ConfigurationError(f"{shown} is async: give a plain function")
 
 
 def check_mapping(name: str, value: object) -> None:

@@ -29,6 +29,7 @@ from dataclasses import replace
 from random import Random, SystemRandom  # noqa: TID251  the default source of chance; rehearsals give their own
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
+from rest_api_client.checks import check_function
 from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.events import Sink, fan_out
 from rest_api_client.exceptions import ConfigurationError
@@ -130,6 +131,8 @@ def _check_failures(on: object) -> None:
         raise ConfigurationError(
             f"on={on!r}: give an exception's class, a tuple of such classes, or a function of the exception"
         )
+    if not named and on is not None:
+        check_function("", on=on)
 
 
 def _is_failure(error: Exception, on: Failures) -> bool:

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from rest_api_client.auth.schemes import Authentication, as_auth
+from rest_api_client.checks import check_function
 from rest_api_client.context import Call, Context
 from rest_api_client.events import Coalesced
 from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded, HookError
@@ -179,8 +180,8 @@ class Coalesce:
     stage = Stage.COALESCE
 
     def __post_init__(self) -> None:
-        if self.identity is not None and not callable(self.identity):
-            raise ConfigurationError(f"Coalesce(identity={self.identity!r}) cannot be called: give a function")
+        if self.identity is not None:
+            check_function(NAME, identity=self.identity)
         if isinstance(self.ignore_headers, str) or not all(isinstance(name, str) for name in self.ignore_headers):
             raise ConfigurationError(
                 f"Coalesce(ignore_headers={self.ignore_headers!r}): give names, as ('x-request-id',)"

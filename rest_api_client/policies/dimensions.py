@@ -17,6 +17,7 @@ nothing is under way, and never longer than necessary, unless something under wa
 
 from __future__ import annotations
 
+import itertools
 import math
 from bisect import bisect_left
 from collections import deque
@@ -176,6 +177,10 @@ class BucketCount:
 _NO_ROOM = Decision("refuse", reason=COST_TOO_LARGE)
 
 
+_tokens = itertools.count(1)
+"""No two limits give the same number: a token of one that was forgotten (too many keys, a fork) ends nothing here."""
+
+
 class Limits:
     """All dimensions of one key: pure, told the time.
 
@@ -190,7 +195,6 @@ class Limits:
         ]
         self._only = self.counts[0] if len(self.counts) == 1 else None
         self.flying: dict[int, Costs] = {}
-        self._last = 0
 
     def apply(self, command: QuotaCommand, now: float) -> Decision:
         """Carry out a command at `now`."""
@@ -216,7 +220,7 @@ class Limits:
                     return 0
             for count, cost in zip(self.counts, costs, strict=True):
                 count.flying += cost
-        self._last = token = self._last + 1
+        token = next(_tokens)
         self.flying[token] = costs
         return token
 

@@ -28,6 +28,7 @@ from inspect import isawaitable
 from typing import Any, Final, TypeAlias
 
 from rest_api_client.attempts import close
+from rest_api_client.checks import check_function
 from rest_api_client.context import Context
 from rest_api_client.events import CredentialsWithheld, FellBack
 from rest_api_client.exceptions import ConfigurationError, HookError, RefusedError
@@ -81,9 +82,10 @@ class Fallback:
             raise ConfigurationError(
                 f"Fallback({', '.join(f'{name}=...' for name in given)}): give one of json, response, call and replica"
             )
-        for name in ("call", "when"):
-            if getattr(self, name) is not None and not callable(getattr(self, name)):
-                raise ConfigurationError(f"Fallback({name}={getattr(self, name)!r}) cannot be called: give a function")
+        if self.call is not None and not callable(self.call):
+            raise ConfigurationError(f"Fallback(call={self.call!r}) cannot be called: give a function")
+        if self.when is not None:
+            check_function(NAME, when=self.when)
         self._check_response()
         if self.replica is not None:
             self._place()

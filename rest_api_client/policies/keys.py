@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
+from rest_api_client.checks import check_function
 from rest_api_client.exceptions import ConfigurationError, HookError
 from rest_api_client.models import Request
 
@@ -25,7 +26,9 @@ def check_key(owner: str, key: object) -> None:
     Raises:
         ConfigurationError: it names the owner and the value.
     """
-    if not callable(key) and key not in ("client", "host", "origin", "route"):
+    if callable(key):
+        check_function(owner, key=key)
+    elif key not in ("client", "host", "origin", "route"):
         raise ConfigurationError(
             f"{owner}(key={key!r}): give 'client', 'host', 'origin', 'route', or a function of the request"
         )

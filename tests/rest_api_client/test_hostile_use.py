@@ -46,6 +46,7 @@ from rest_api_client.models import Request
 from rest_api_client.outcome import Kind, Outcome
 from rest_api_client.policies.budget import RetryQuota
 from rest_api_client.policies.dimensions import Bucket
+from rest_api_client.policies.quota_state import QuotaState
 from rest_api_client.script import Script
 from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World
@@ -318,6 +319,26 @@ def test_what_no_exception_can_be_is_refused_as_on(on: Any) -> None:
         Guard(RetryConfig(), on=on)
 
 
+async def later(*asked: Any) -> bool:
+    """What a question asked without an await never gets an answer from."""
+    return False
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda function: Fallback(json=[], when=function),
+        lambda function: Coalesce(identity=function),
+        lambda function: Guard(RetryConfig(), on=function),
+        lambda function: Bulkhead(key=function),
+    ],
+)
+def test_a_question_that_is_asked_without_an_await_takes_no_async_function(make: Callable[[Any], object]) -> None:
+    """Its coroutine would count as True, always."""
+    with pytest.raises(ConfigurationError, match="is async: give a plain function"):
+        make(later)
+
+
 @pytest.mark.parametrize("seconds", [None, len, "5", 0, float("nan")])
 def test_a_deadline_of_a_function_is_seconds(seconds: Any) -> None:
     """None too: a function without a deadline needs no decorator."""
@@ -338,6 +359,20 @@ def test_the_class_of_a_policy_is_no_policy(kind: Any) -> None:
         Guard(kind)
     with pytest.raises(ConfigurationError, match="is no policy"):
         APIClient(policies=[kind], engine=ScriptedTransport(respond(200)))
+
+
+def test_a_token_of_a_limit_that_was_forgotten_ends_no_other() -> None:
+    """What was held at a fork, or under a key that had to make room, ends there and not where it has no place."""
+    limiter = Limiter(RateLimit(calls=1, period=1000), clock=VirtualClock())
+    state = limiter.limit.state
+    assert isinstance(state, QuotaState)
+    with limiter.hold() as before:
+        before.cancel()
+        state.forget()  # as a forked child does
+        held = limiter.hold()
+        held.__enter__()
+    assert not limiter.try_acquire()
+    held.__exit__(None, None, None)
 
 
 # ---------------------------------------------------------------------- loops that end in the midst of a wait
