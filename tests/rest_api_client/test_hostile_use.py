@@ -410,21 +410,26 @@ def bury(tasks: list[asyncio.Task[float]]) -> None:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("how", ["a newcomer", "what is given back"])
-def test_a_line_goes_on_although_the_loop_of_its_head_is_gone(how: str) -> None:
-    """Its head sleeps for ever, and holds up nobody: found out by who comes after it is due, or by what comes back."""
+def test_a_newcomer_finds_that_the_loop_of_a_lines_head_is_gone() -> None:
+    """Who sleeps in a closed loop sleeps for ever; whoever comes after it was due does not stand behind it."""
     clock = SystemTurned()
-    limit = Limiter(RateLimit(calls=2, period=10, max_wait=60), clock=clock).limit
+    limit = Limiter(RateLimit(calls=1, period=10, max_wait=60), clock=clock).limit
     limiter, elsewhere = Limiter(limit, clock=clock), AsyncLimiter(limit, clock=clock)
-    with limiter.hold() as permit:
-        limiter.acquire()
-        tasks = leave_waiting(elsewhere, 3)
-        assert limit.tokens is not None
-        assert limit.tokens.lines.before("client")[0] == 3
-        if how == "what is given back":
-            permit.cancel()
-    if how == "a newcomer":
-        clock.at = 20.0
-        assert limiter.acquire() == 0.0
+    assert limit.tokens is not None
+    limiter.acquire()
+    tasks = leave_waiting(elsewhere, 3)
+    assert limit.tokens.lines.before("client")[0] == 3
+    clock.at = 20.0
+    assert limiter.acquire() == 0.0
+    assert "client" not in limit.tokens.lines.busy
+    bury(tasks)
+
+
+def test_what_is_given_back_finds_that_the_loop_of_a_lines_head_is_gone() -> None:
+    """It would wake the head; the line goes on without it at once."""
+    limit = Limiter(RateLimit(calls=1, period=10)).limit
+    with Limiter(limit).hold():
+        tasks = leave_waiting(AsyncLimiter(limit), 3)
+    assert limit.tokens is not None
     assert "client" not in limit.tokens.lines.busy
     bury(tasks)
