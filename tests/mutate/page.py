@@ -30,6 +30,7 @@ It works in a copy of the tree, took {minutes:.0f} minutes on {cores} cores, fai
 group are killed, and writes this page. The tool is mutmut {tool}; what follows is its run on Python {python}, {day}.
 
 * The tests of a group are those of the policy itself, named in `tests/mutate/groups.py`, not the rest of the suite.
+* Tests that run under each runtime run under the sync one alone: what is changed is the same code under all of them.
 * Hypothesis draws the same examples in each run, and the state machines make 50 runs each instead of 500.
 * A change that keeps the tests running for many times as long as they should is killed: it would hang.
 * Texts are left alone: a literal with a blank in it is for people, and no test is to repeat it.
