@@ -41,9 +41,9 @@ class QuotaState(MemoryState[QuotaCommand]):
             self._objects.move_to_end(key)
             return limits.take(costs, self._now())
 
-    def end(self, key: str, token: int, used: Costs | None = None) -> None:
-        """Take a token back; see `Limits.end`."""
+    def end(self, key: str, token: int) -> None:
+        """Take a token back, with what it was taken for; see `Limits.end`."""
         with self._lock:
             limits = self._objects.get(key)
             if isinstance(limits, Limits):
-                limits.end(token, used, self._now())
+                limits.end(token, None, self._now())

@@ -456,6 +456,37 @@ def test_a_cost_function_that_gives_no_amount_is_named(world: AnyWorld, said: An
     assert chain.arrivals == []
 
 
+def test_an_answer_whose_cost_cannot_be_told_is_closed(world: AnyWorld) -> None:
+    """T8: the error is the function's, and the connection behind the answer is given back before it is raised."""
+    closed: list[float] = []
+
+    class Body:
+        def __aiter__(self) -> Any:
+            raise AssertionError("nobody reads it")
+
+        async def aclose(self) -> None:
+            closed.append(world.runtime.now())
+
+    class Streaming:
+        stage = Stage.ATTEMPT_MIDDLEWARE
+
+        async def __call__(self, request: Any, context: Any, proceed: Any) -> Any:
+            await proceed(request, context)
+            return Response(200, stream=Body())
+
+    limit = _llm(true_cost=lambda request, response: {"tokens": -1})
+    chain = Chain(world.runtime, [limit, Streaming()], respond(200))
+    with pytest.raises(HookError):
+        world.run(_ask, chain, 1)
+    assert closed == [0]
+
+
+def test_a_true_cost_may_name_only_what_it_knows(world: AnyWorld) -> None:
+    """Of 400 tokens taken 100 were used; the request itself counts as it was taken, so the fourth of them waits."""
+    chain = Chain(world.runtime, [_llm(true_cost=_used)], respond(200, headers=[("x-used", "100")]))
+    assert world.run(_ask, chain, 400, 400, 400, 400) == [0, 0, 0, 60]
+
+
 def test_a_true_cost_function_that_fails_leaves_what_was_expected(world: AnyWorld) -> None:
     """Its error is the call's; the answer is closed, and the token lands as it was taken."""
     chain = Chain(world.runtime, [_llm(true_cost=lambda request, response: {"tokens": -1})], respond(200))
