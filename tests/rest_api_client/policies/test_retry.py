@@ -609,16 +609,17 @@ def test_the_shortest_and_the_longest_delay_are_obeyed(world: AnyWorld, delay: f
     assert chain.arrivals == [0, delay]
 
 
-def test_a_decision_that_is_none_is_an_error_of_the_strategy(world: AnyWorld) -> None:
-    """A `decide` that forgets its `return` is named, instead of ending the retries in silence."""
+@pytest.mark.parametrize(("said", "kind"), [(None, "NoneType"), (7.0, "float"), (True, "bool")])
+def test_a_decision_that_is_none_is_an_error_of_the_strategy(world: AnyWorld, said: Any, kind: str) -> None:
+    """A `decide` that forgets its `return`, or gives a number, is named, instead of ending the retries in silence."""
 
     class Forgetful(Eager):
         def decide(self, context: RetryContext) -> Any:
-            self.get_delay(context.attempt)
+            return said
 
     error = failing(world, chain_of(world, respond(503), strategy=Forgetful()))
     assert isinstance(error, HookError)
-    assert "Forgetful decided NoneType: give Retry(delay) or Stop()" in str(error)
+    assert f"Forgetful decided {kind}: give Retry(delay) or Stop()" in str(error)
     assert error.request is not None
 
 
