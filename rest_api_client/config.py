@@ -1,19 +1,18 @@
 """Everything a client can be told, and the defaults, in one place.
 
 `APIConfig` holds the policies as values: each is a frozen dataclass of options, None where it is off. Beside them stand
-flat keywords for what people change most (`max_retries=5`, `rate_limit_calls=100`): `FLAT` says which nested option
-each one sets. Saying the same thing twice and differently is an error, never a silent choice.
+flat keywords for what people change most (`max_retries=5`, `rate_limit_calls=100`): see `keywords`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack, cast
 
 from rest_api_client.auth.schemes import AuthTypes
-from rest_api_client.checks import check_above_zero, check_flag, check_mapping, check_whole
+from rest_api_client.checks import check_above_zero, check_flag, check_mapping
 from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.connection import Cert, ConnectionOptions, Resolver, Verify
 from rest_api_client.context import Random
@@ -21,10 +20,11 @@ from rest_api_client.events import Sink
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.body_limits import BodyLimits
 from rest_api_client.http.headers import Headers
-from rest_api_client.http.redaction import MASK, redact_url
+from rest_api_client.http.redaction import redact_url
 from rest_api_client.http.serializers import Serializer
 from rest_api_client.http.urls import encode_params
 from rest_api_client.idempotency import KeyStyle, check_key_style
+from rest_api_client.keywords import FLAT, read_variables, refuse_contradictions, wholes_of
 from rest_api_client.middleware import MiddlewareTypes
 from rest_api_client.outcome import Classify, classify_http
 from rest_api_client.pipeline import Policy
@@ -151,10 +151,11 @@ class APIConfig:
             )
         given: dict[str, Any] = {**options}
         refuse_unknown(given, option_names(), "option")
-        nested = {name: value for name, value in given.items() if name not in FLAT}
-        _refuse_contradictions(nested, given)
-        base = replace(config, **nested) if config is not None else cls(**nested)
-        return _with_flat(base, {name: value for name, value in given.items() if name in FLAT})
+        whole = {name: value for name, value in given.items() if name not in FLAT}
+        refuse_contradictions(given)
+        base = replace(config, **whole) if config is not None else cls(**whole)
+        flat = {name: value for name, value in given.items() if name in FLAT}
+        return replace(base, **wholes_of(flat, base)) if flat else base
 
     @classmethod
     def from_env(
@@ -171,13 +172,7 @@ class APIConfig:
         Raises:
             ConfigurationError: a variable with the prefix that names no option, or a value that cannot be read.
         """
-        found = {
-            name.removeprefix(prefix).lower(): (name, value)
-            for name, value in (os.environ if environ is None else environ).items()
-            if name.startswith(prefix)
-        }
-        read = {option: _read_variable(option, name, value) for option, (name, value) in found.items()}
-        merged: Any = {**read, **options}
+        merged: Any = {**read_variables(prefix, os.environ if environ is None else environ), **options}
         return cls.build(**merged)
 
 
@@ -235,21 +230,6 @@ class ClientOptions(TypedDict, total=False):
     resolver: Resolver | None
 
 
-@dataclass(frozen=True, slots=True)
-class Flat:
-    """A flat keyword: the nested option it sets, and how it is read from the environment."""
-
-    nested: str
-    option: str
-    read: Callable[[str], Any]
-
-    def of(self, whole: Any) -> Any:
-        """What the nested options say for this keyword."""
-        if self.option == "max_retries":
-            return whole.max_attempts - 1
-        return getattr(whole, self.option)
-
-
 def _masked(value: object) -> object:
     """A setting as it may be shown: user names and passwords may stand in its URLs."""
     if isinstance(value, str):
@@ -257,59 +237,6 @@ def _masked(value: object) -> object:
     if isinstance(value, list | tuple):
         return type(value)(map(_masked, cast("Iterable[object]", value)))
     return value
-
-
-def _boolean(text: str) -> bool:
-    known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-    if text.lower() not in known:
-        raise ValueError("give true or false")
-    return known[text.lower()]
-
-
-def _boolean_or_text(text: str) -> bool | str:
-    try:
-        return _boolean(text)
-    except ValueError:
-        return text
-
-
-FLAT: Mapping[str, Flat] = {
-    "max_retries": Flat("retry", "max_retries", int),
-    "retry_unsafe": Flat("retry", "retry_unsafe", _boolean),
-    "rate_limit_calls": Flat("rate_limit", "calls", int),
-    "rate_limit_period": Flat("rate_limit", "period", float),
-    "follow_redirects": Flat("redirects", "follow", _boolean),
-    "max_redirects": Flat("redirects", "max_redirects", int),
-    "max_connections": Flat("connection", "max_connections", int),
-    "max_connections_per_host": Flat("connection", "max_connections_per_host", int),
-    "keepalive_expiry": Flat("connection", "keepalive_expiry", float),
-    "http2": Flat("connection", "http2", _boolean),
-    "verify": Flat("connection", "verify", _boolean_or_text),
-    "cert": Flat("connection", "cert", str),
-    "proxy": Flat("connection", "proxy", str),
-    "trust_env": Flat("connection", "trust_env", _boolean),
-    "uds": Flat("connection", "uds", str),
-    "resolver": Flat("connection", "resolver", str),
-}
-"""Every flat keyword and what it sets."""
-
-_SECRET_FLAT = frozenset(option.name for option in fields(ConnectionOptions) if not option.repr)
-"""Flat keywords whose values may hold a password."""
-
-_PLAIN_ENV: Mapping[str, Callable[[str], Any]] = {
-    "base_url": str,
-    "timeout": float,
-    "deadline": float,
-    "engine": str,
-    "serializer": str,
-    "user_agent": str,
-    "raise_for_status": _boolean,
-    "attempt_headers": _boolean,
-}
-_FROM_ENV: Mapping[str, Callable[[str], Any]] = {
-    **_PLAIN_ENV,
-    **{name: flat.read for name, flat in FLAT.items() if name != "resolver"},
-}
 
 
 def option_names() -> frozenset[str]:
@@ -334,68 +261,6 @@ def refuse_unknown(given: Mapping[str, Any], known: frozenset[str], what: str) -
         if name not in known:
             synonym = _SYNONYMS.get(name)
             raise ConfigurationError(unknown(what, name, known, synonym if synonym in known else None))
-
-
-def _refuse_contradictions(nested: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    for name, flat in FLAT.items():
-        if name not in options or flat.nested not in nested:
-            continue
-        whole = nested[flat.nested]
-        if whole is None or flat.of(whole) != options[name]:
-            raise ConfigurationError(
-                f"{name}={_shown(name, options[name])} contradicts {flat.nested}={whole!r}: give one of the two"
-            )
-
-
-def _shown(name: str, value: object) -> str:
-    return MASK if name in _SECRET_FLAT else repr(value)
-
-
-def _with_flat(config: APIConfig, flat: Mapping[str, Any]) -> APIConfig:
-    changes: dict[str, dict[str, Any]] = {}
-    for name, value in flat.items():
-        changes.setdefault(FLAT[name].nested, {})[FLAT[name].option] = value
-    whole = {name: _change(config, name, options) for name, options in changes.items()}
-    return replace(config, **whole) if whole else config
-
-
-def _change(config: APIConfig, name: str, options: dict[str, Any]) -> Any:
-    if name == "retry":
-        return _change_retry(config.retry, options)
-    if name == "rate_limit":
-        return _change_rate_limit(config.rate_limit, options)
-    if name == "redirects":
-        return replace(config.redirects or Redirects(), **options)
-    return replace(config.connection, **options)
-
-
-def _change_retry(before: RetryConfig | None, options: dict[str, Any]) -> RetryConfig | None:
-    retries = options.pop("max_retries", None)
-    if retries is not None:
-        check_whole("", 0, max_retries=retries)
-        options["max_attempts"] = retries + 1
-    return replace(before or RetryConfig(), **options)
-
-
-def _change_rate_limit(before: RateLimit | None, options: dict[str, Any]) -> RateLimit | None:
-    if options.get("calls", 0) is None:
-        return None
-    if before is None:
-        if len(options) < 2:
-            raise ConfigurationError("rate_limit_calls and rate_limit_period make a limit together: give both")
-        return RateLimit(**options)
-    return replace(before, **options)
-
-
-def _read_variable(option: str, name: str, value: str) -> Any:
-    if option not in _FROM_ENV:
-        raise ConfigurationError(f"{name}: {unknown('option', option.upper(), [known.upper() for known in _FROM_ENV])}")
-    if value.lower() == "none":
-        return None
-    try:
-        return _FROM_ENV[option](value)
-    except ValueError as error:
-        raise ConfigurationError(f"{name}={value!r} cannot be read: {error}") from error
 
 
 def as_timeouts(value: object) -> Timeouts:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from rest_api_client.config import FLAT, APIConfig, ClientOptions, option_names
+from rest_api_client.config import APIConfig, ClientOptions, option_names
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.keywords import FLAT
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.retry import RetryConfig
