@@ -104,6 +104,39 @@ def test_max_wait_refuses_at_once_and_says_when(world: AnyWorld) -> None:
     world.run(body)
 
 
+@pytest.mark.parametrize("patience", ["max_wait", "deadline"])
+def test_whoever_stands_in_line_gives_up_in_time(world: AnyWorld, patience: str) -> None:
+    """The third came at 2 s for 25 s; the first held on for longer than could be foreseen, and the second is head."""
+    limiter, log = Both(world, RateLimit(calls=1, period=10)), dict[str, float]()
+
+    async def first() -> None:
+        async def inside(permit: Any) -> None:
+            await world.runtime.sleep(20)
+
+        await limiter.hold(None, inside)
+
+    async def second() -> None:
+        await world.runtime.sleep(1)
+        await limiter("acquire")
+        log["second"] = world.runtime.now()
+
+    async def third() -> None:
+        await world.runtime.sleep(2)
+        options = {"max_wait": 25} if patience == "max_wait" else {}
+        if patience == "deadline":
+            ambient_deadline.set(AmbientDeadline(world.clock, 27.0))
+        with pytest.raises(RateLimitExceeded):
+            await limiter("acquire", **options)
+        log["third"] = world.runtime.now()
+
+    async def body() -> None:
+        for task in [world.runtime.spawn(each) for each in (first, second, third)]:
+            await task.join()
+
+    world.run(body)
+    assert log == {"second": 30, "third": 27}
+
+
 def test_a_deadline_round_it_counts(world: AnyWorld) -> None:
     """A wait that does not fit into the deadline of whoever asks is refused at once."""
     limiter = Both(world, RateLimit(calls=1, period=10))

@@ -482,9 +482,10 @@ def test_an_answer_whose_cost_cannot_be_told_is_closed(world: AnyWorld) -> None:
 
 
 def test_a_true_cost_may_name_only_what_it_knows(world: AnyWorld) -> None:
-    """Of 400 tokens taken 100 were used; the request itself counts as it was taken, so the fourth of them waits."""
-    chain = Chain(world.runtime, [_llm(true_cost=_used)], respond(200, headers=[("x-used", "100")]))
-    assert world.run(_ask, chain, 400, 400, 400, 400) == [0, 0, 0, 60]
+    """Two requests and 400 tokens were taken of 3 and 1000: 100 tokens were used, and the requests as taken."""
+    limit = _llm(true_cost=_used, cost=lambda request: {"requests": 2, **_tokens(request)})
+    chain = Chain(world.runtime, [limit], respond(200, headers=[("x-used", "100")]))
+    assert world.run(_ask, chain, 400, 400) == [0, 60]
 
 
 def test_a_true_cost_function_that_fails_leaves_what_was_expected(world: AnyWorld) -> None:
