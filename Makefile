@@ -38,6 +38,10 @@ outage: $(READY) ## our defaults in an outage, beside what people use today; wri
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group outage
 	$(BIN)/python -m tests.outage
 
+mutate: $(READY) ## change retry, limiter, breaker and budget in small ways, and see whether the tests notice; writes docs/mutation.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutate
+	$(BIN)/python -m tests.mutate
+
 test-all: ## the test suite on every Python from 3.11 that this machine has, pyenv's included
 	@seen=; for p in python3.11 python3.12 python3.13 python3.14 $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/*/bin/python3; do \
 	  v=$$($$p -c 'import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 11) else "")' 2>/dev/null); \
@@ -49,4 +53,4 @@ test-all: ## the test suite on every Python from 3.11 that this machine has, pye
 clean: ## remove what the targets made
 	rm -rf .venv .venv-* .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help demo test check prove outage test-all clean
+.PHONY: help demo test check prove outage mutate test-all clean
