@@ -20,6 +20,7 @@ from rest_api_client.policies.circuit import ISOLATE, RESET, TRANSITIONS, Breake
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.rate_limiter import RateLimit
+from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.script import Refuse, Script, Stall
 from tests.conftest import World
 from tests.rest_api_client.chain import Chain, a_request
@@ -63,6 +64,17 @@ def test_failures_open_it_a_rest_and_a_probe_close_it(world: AnyWorld) -> None:
     assert world.run(body) == [503, 503, "CircuitOpenError", 200, 200]
     assert changes(chain) == [("closed", "open"), ("open", "half-open"), ("half-open", "closed")]
     assert chain.arrivals == [0, 0, 5, 5]
+
+
+def test_a_failure_that_must_not_be_retried_is_one_all_the_same(world: AnyWorld) -> None:
+    """T28: `x-should-retry: false` is an order to retry; the server has failed, and the circuit opens."""
+    chain = breaking(world, respond(503, headers={"x-should-retry": "false"}), RetryConfig())
+
+    async def body() -> list[Any]:
+        return [await outcome(chain) for _ in range(3)]
+
+    assert world.run(body) == [503, 503, "CircuitOpenError"]
+    assert len(chain.arrivals) == 2
 
 
 def test_a_refusal_says_when_to_come_back(world: AnyWorld) -> None:
