@@ -392,15 +392,43 @@ def test_a_request_that_costs_nothing_stands_in_no_line(world: AnyWorld) -> None
     limit = RateLimit(calls=1, period=60, cost=lambda request: {"requests": int(request.url.path[1:])})
     chain = Chain(world.runtime, [limit], respond(200))
 
-    async def body() -> None:
+    async def body() -> list[Forecast]:
         await _ask(chain, 1)
         waiting = world.runtime.spawn(_ask, chain, 1)
         await world.runtime.sleep(5)
+        foreseen = [
+            (
+                await chain.pipeline.forecast(
+                    a_request(url=f"https://api.test/{cost}"), Context(Call(world.runtime, chain.random))
+                )
+            )[0]
+            for cost in (0, 1)
+        ]
         await _ask(chain, 0, 0)
         await waiting.join()
+        return foreseen
 
-    world.run(body)
+    foreseen = world.run(body)
+    assert [(one.verdict, one.facts["ahead"]) for one in foreseen] == [("pass", 0), ("wait", 1)]
     assert chain.arrivals == [0, 5, 5, 60]
+
+
+def test_a_request_that_finds_room_asks_no_question(world: AnyWorld) -> None:
+    """The short way: only the first of a key, and whoever has to wait, give the state a command."""
+    asked: list[tuple[str, str]] = []
+
+    class Asked(QuotaState):
+        async def apply(self, key: str, command: Any) -> Any:
+            asked.append((key, type(command).__name__))
+            return await super().apply(key, command)
+
+    limit = RateLimit(calls=3, period=10, key="host")
+    chain = Chain(world.runtime, [replace(limit, state=Asked(limit.fresh, world.runtime.now))], respond(200))
+    world.run(_ask, chain, 1, 1, 1)
+    assert asked == [("api.test", "Take")]
+    world.run(_ask, chain, 1)
+    assert {command for _, command in asked[1:]} == {"Take"}
+    assert chain.arrivals == [0, 0, 0, 10]
 
 
 def test_the_true_cost_gives_back_what_was_taken_too_much(world: AnyWorld) -> None:

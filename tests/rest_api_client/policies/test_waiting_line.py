@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rest_api_client.policies.waiting_line import Place, WaitingLines
-from rest_api_client.runtime import Event
+from rest_api_client.runtime import Event, run_sync
 from tests.conftest import World
 from tests.rest_api_client.collecting import CollectingKey, Never, abandon, uncollected
 from tests.rest_api_client.together import together
@@ -165,6 +165,33 @@ def test_a_line_of_the_gone_is_empty() -> None:
     assert lines.before("k")[0] == 0
     lines.leave(places[1])
     assert lines.enter("k", Desk(LiveEvent()))[1] == 0  # type: ignore[arg-type]
+
+
+class Watched(Desk):
+    """Has a clock, and rests no longer than it takes to say so."""
+
+    moment = 100.0
+
+    def now(self) -> float:
+        return self.moment
+
+    async def wait(self, event: Event, seconds: float) -> bool:
+        return False
+
+
+def test_a_head_that_overslept_is_asked_for_by_whoever_comes() -> None:
+    """T13: one that rests until 110 s is left alone for a second more; after that, its loop gone, the next is head."""
+    live = LiveEvent()
+    lines, desk = WaitingLines(), Watched(LiveEvent(), GoneEvent(), live, LiveEvent())
+    head, _ = lines.enter("k", desk)  # type: ignore[arg-type]
+    run_sync(lines.rest(head, desk, 10))  # type: ignore[arg-type]
+    desk.moment = 111.0
+    assert lines.enter("k", desk)[1] == 1  # type: ignore[arg-type]
+    assert lines.before("k")[0] == 2
+    desk.moment = 111.1
+    lines.enter("k", desk)  # type: ignore[arg-type]
+    assert live.heard
+    assert lines.before("k")[0] == 2
 
 
 def test_a_copy_and_a_pickle_have_no_waiters() -> None:
