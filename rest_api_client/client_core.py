@@ -166,6 +166,8 @@ class ClientCore:
         request, call, withheld = await self._begin(method, url, options, stream=False)
         context = Context(call)
         context.withheld = withheld
+        deadline = next((policy for policy in self.pipeline.policies if isinstance(policy, Deadline)), None)
+        call.deadline = None if deadline is None else deadline.moment(context)  # what would wait asks what is left
         return explained(request, await self.pipeline.forecast(request, context))
 
     async def _begin(

@@ -80,7 +80,7 @@ class Deadline:
             DeadlineExceeded: the time was up, or was up before anything was sent.
         """
         call = context.call
-        moment = self._moment(context)
+        moment = self.moment(context)
         if call.deadline is not None:
             moment = earlier(call.deadline, moment)
         if moment is None:
@@ -103,7 +103,7 @@ class Deadline:
 
     async def forecast(self, request: Request, context: Context) -> Forecast:
         """How much time the call has, or has left where it has begun."""
-        moment = earlier(context.call.deadline, self._moment(context))
+        moment = earlier(context.call.deadline, self.moment(context))
         if moment is None:
             return Forecast(policy="Deadline", text="the call has no deadline")
         left = moment - context.runtime.now()
@@ -111,7 +111,8 @@ class Deadline:
             return Forecast(policy="Deadline", verdict="refuse", reason=NO_TIME, text="the deadline has passed")
         return Forecast(policy="Deadline", text=f"the whole call has {left:.3g} s", facts={"left": left})
 
-    def _moment(self, context: Context) -> float | None:
+    def moment(self, context: Context) -> float | None:
+        """When the call is to be over, by its own wish or by what surrounds it; None for no limit."""
         asked = context.options.deadline
         if isinstance(asked, Unset):
             seconds = None if context.options.stream else self.seconds

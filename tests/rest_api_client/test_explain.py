@@ -42,8 +42,7 @@ def test_a_wait_is_told_and_takes_no_token() -> None:
     with client_of(server, rate_limit=RateLimit(calls=1, period=60)) as client:
         client.get("/")
         first, second = client.explain("GET", "/"), client.explain("GET", "/")
-    assert first.fate == "refuse"  # the default deadline is no longer than the wait
-    assert first.by == "Deadline"
+    assert (first.fate, first.by) == ("refuse", "RateLimit")  # the default deadline is no longer than the wait
     with client_of(server, rate_limit=RateLimit(calls=1, period=30)) as client:
         client.get("/")
         first, second = client.explain("GET", "/"), client.explain("GET", "/")
