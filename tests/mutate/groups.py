@@ -33,7 +33,8 @@ GROUPS = {
         ),
     ),
     "breaker": Group(
-        ("circuit", "circuit_breaker", "failure_windows"), ("policies/test_circuit_breaker.py", _machine("breaker"))
+        ("circuit", "circuit_breaker", "failure_windows"),
+        ("policies/test_circuit_breaker.py", "policies/test_failure_windows.py", _machine("breaker")),
     ),
     "budget": Group(("budget",), ("policies/test_budget.py", _machine("budget"))),
 }

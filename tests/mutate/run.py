@@ -36,7 +36,12 @@ source_paths = ["rest_api_client"]
 also_copy = ["mockserver"]
 only_mutate = {modules}
 pytest_add_cli_args_test_selection = {tests}
-pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist", "-k", "not asyncio and not trio", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+pytest_add_cli_args = [
+  "-p", "no:cacheprovider",
+  "-p", "no:xdist",
+  "-k", "not asyncio and not trio",
+  "-W", "ignore::pytest.PytestAssertRewriteWarning",
+]
 timeout_constant = 2.0
 timeout_multiplier = 3.0
 use_git_change_detection = false
