@@ -25,7 +25,8 @@ class Explanation:
         request: method and masked URL.
         fate: "send": it would go out after `wait` seconds; "refuse": it would be refused, nothing sent; "answer": a
             policy would answer in the server's place.
-        by: the policy that would refuse or answer; None where it would go out.
+        by: the policy that would refuse or answer; None where it would go out. A fallback answers for what another
+            policy refuses; `reason` is that policy's.
         reason: why, in the fixed words of events, logs and `response.attempts`; "ok" where it would go out.
         wait: seconds it would be held back in all; where it would be refused, after which another try can succeed.
         takes: seconds an attempt is expected to last, where that was learned.
@@ -76,6 +77,8 @@ def explained(request: Request, forecasts: list[Forecast]) -> Explanation:
         left = forecast.facts.get("left", left) if forecast.policy == "Deadline" else left
         if forecast.verdict == "refuse" or forecast.verdict == "answer":
             fate, by, reason, wait = forecast.verdict, forecast.policy, forecast.reason, forecast.wait
+            rescued = fate == "refuse" and any(one.policy == "Fallback" and one.facts["ready"] for one in forecasts)
+            fate, by = ("answer", "Fallback") if rescued else (fate, by)
             break
         wait += forecast.wait
         if left is not None and wait + (takes or 0) >= left:

@@ -50,7 +50,7 @@ class IdempotencyKey:
         if self.value is not None:
             _check_value(self.value)
         if self.style is not None:
-            check_key_style("IdempotencyKey(style=", self.style)
+            check_key_style("IdempotencyKey: style=", self.style)
         Headers({self.header: "checked"})
 
     def written(self, random: Random, style: KeyStyle) -> str:

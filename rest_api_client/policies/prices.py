@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from rest_api_client.events import report
 from rest_api_client.exceptions import ConfigurationError, HookError
 from rest_api_client.models import Request, Response
 from rest_api_client.policies.quotas import Costs
@@ -59,19 +60,31 @@ class Prices:
         """What this request is expected to cost.
 
         Raises:
-            HookError: the `cost` function gave no amount.
+            HookError: the `cost` function gave no amount, or raised.
         """
         if not callable(self.cost):
             return self.usual
-        return self._asked("cost", self.cost(request), request, self.usual)
+        try:
+            said = self.cost(request)
+        except Exception as error:
+            message = f"{request.label}: RateLimit(cost=...) raised {type(error).__name__}: {error}"
+            raise HookError(message, request=request) from error
+        return self._asked("cost", said, request, self.usual)
 
     def paid(self, request: Request, response: Response, taken: Costs) -> Costs:
         """What this request cost in truth.
 
+        A function that raises, as for an answer without the figure it looks for, must not lose the answer: what was
+        taken stands, and the error is reported.
+
         Raises:
             HookError: the `true_cost` function gave no amount.
         """
-        said = None if self.true_cost is None else self.true_cost(request, response)
+        try:
+            said = None if self.true_cost is None else self.true_cost(request, response)
+        except Exception as error:
+            report(error, self.true_cost, "RateLimit(true_cost=...) failed: what was taken stands")
+            return taken
         return taken if said is None else self._asked("true_cost", said, request, taken)
 
     def shown(self, costs: Iterable[int]) -> str:

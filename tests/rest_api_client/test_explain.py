@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from rest_api_client import APIClient, APIConfig, AsyncAPIClient, RateLimit, ServerError, VirtualClock
+from rest_api_client import APIClient, APIConfig, AsyncAPIClient, Fallback, RateLimit, ServerError, VirtualClock
 from rest_api_client.engines.scripted import ScriptedTransport, respond
 from rest_api_client.exceptions import CircuitOpenError, ConfigurationError, RateLimitExceeded
 from rest_api_client.explain import explained
@@ -124,3 +124,15 @@ def test_waits_add_up_and_an_answer_ends_them() -> None:
         [Forecast(policy="A", verdict="answer", reason="cached"), Forecast(policy="B", verdict="refuse")],
     )
     assert "would be answered by A (cached)" in str(told)
+
+
+def test_a_fallback_answers_for_a_refusal() -> None:
+    """What is foretold is what then happens: the fallback's answer, for the reason of the policy that refused."""
+    server = ScriptedTransport(lambda request, context: respond(500))
+    breaker = CircuitBreaker(min_calls=1, open_for=5)
+    with client_of(server, max_retries=0, circuit_breaker=breaker, fallback=Fallback(json=[])) as client:
+        client.get("/")
+        told = client.explain("GET", "/")
+        assert (told.fate, told.by, told.reason) == ("answer", "Fallback", "circuit open")
+        assert client.get("/").data == []
+        assert client.explain("POST", "/").by == "CircuitBreaker"

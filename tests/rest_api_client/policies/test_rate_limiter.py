@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -725,3 +726,35 @@ def test_random_traces_keep_bound_and_order_and_lose_nothing(world: AnyWorld, se
     trace = Trace(seed)
     world.run(trace.run, world.runtime)
     trace.check()
+
+
+def test_a_cost_function_that_raises_is_named_before_anything_is_sent(world: AnyWorld) -> None:
+    """The error says which function it was; no token is taken."""
+
+    def broken(request: Any) -> int:
+        raise KeyError("prompt")
+
+    chain = Chain(world.runtime, [RateLimit(calls=1, period=60, cost=broken)], respond(200))
+    with pytest.raises(HookError, match=r"RateLimit\(cost=...\) raised KeyError: 'prompt'"):
+        world.run(chain.send)
+    assert chain.arrivals == []
+
+
+def test_a_true_cost_function_that_raises_does_not_lose_the_answer(
+    world: AnyWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was taken stands, and the error is reported as Python does with those nobody can catch."""
+    reported: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", reported.append)
+
+    def broken(request: Any, response: Any) -> int:
+        return int(response.headers["x-nowhere"])
+
+    chain = Chain(world.runtime, [RateLimit(calls=1, period=60, true_cost=broken)], [respond(200)] * 2)
+
+    async def body() -> list[int]:
+        return [(await chain.send()).status_code for _ in range(2)]
+
+    assert world.run(body) == [200, 200]
+    assert chain.arrivals == [0, 60]
+    assert [type(one.exc_value) for one in reported] == [KeyError, KeyError]
