@@ -334,6 +334,24 @@ def test_an_impossible_limit_is_refused(options: dict[str, Any]) -> None:
         RateLimit(**options)
 
 
+def test_requests_may_be_limited_by_name_if_by_nothing_else() -> None:
+    """`limits=` alone may name them; the dict is copied, so that its owner may go on with it."""
+    limits: dict[str, Any] = {"requests": Window(amount=1, period=1)}
+    limit = RateLimit(limits=limits)
+    limits.clear()
+    assert list(limit.dimensions()) == ["requests"]
+    for options in ({"rate": 1.0}, {"calls": 1, "period": 1.0}):
+        with pytest.raises(ConfigurationError, match="requests are limited twice"):
+            RateLimit(limits={"requests": Window(amount=1, period=1)}, **options)
+
+
+@pytest.mark.parametrize("kind", [RateLimit, Bucket])
+def test_a_rate_is_a_number_and_no_time(kind: Any) -> None:
+    """The message says in what unit."""
+    with pytest.raises(ConfigurationError, match=r"\(rate=0\): give a number"):
+        kind(rate=0)
+
+
 def test_a_limit_on_what_nothing_costs_is_refused(world: AnyWorld) -> None:
     """It would never hold anything back."""
     with pytest.raises(ConfigurationError, match=r"give cost= or true_cost=, or no request ever costs tokens"):

@@ -167,6 +167,31 @@ def test_a_line_of_the_gone_is_empty() -> None:
     assert lines.enter("k", Desk(LiveEvent()))[1] == 0  # type: ignore[arg-type]
 
 
+def test_a_head_rests_as_long_as_it_was_told(world: AnyWorld) -> None:
+    """From its first rest on, where nothing was given back."""
+    lines = WaitingLines()
+
+    async def body() -> None:
+        place, _ = lines.enter("k", world.runtime)
+        await lines.rest(place, world.runtime, 10)
+        lines.leave(place)
+
+    world.run(body)
+    assert world.clock.monotonic() == 10
+
+
+def test_whoever_leaves_from_behind_wakes_nobody() -> None:
+    """T12: nor does one that has left already; only a head's place is handed on."""
+    events = [LiveEvent() for _ in range(3)]
+    lines, desk = WaitingLines(), Desk(*events)
+    places = [lines.enter("k", desk)[0] for _ in events]  # type: ignore[arg-type]
+    lines.leave(places[1])
+    lines.leave(places[1])
+    assert [event.heard for event in events] == [False] * 3
+    lines.leave(places[0])
+    assert [event.heard for event in events] == [False, False, True]
+
+
 class Watched(Desk):
     """Has a clock, and rests no longer than it takes to say so."""
 
