@@ -111,7 +111,8 @@ def test_a_bucket_refills_while_nothing_is_open() -> None:
     limit = bucket(2, 2)
     for _ in range(2):
         limit.apply(Land(limit.apply(Take(), 0).token), 0)
-    assert limit.apply(Take(), 0).wait == 0.5
+    short = limit.apply(Take(), 0)
+    assert (short.wait, short.reason) == (0.5, "rate limit")
     assert limit.apply(Take(), 0.5).verdict == "allow"
     assert [limit.apply(Peek(before=(others,)), 100).verdict for others in (0, 1)] == ["allow", "wait"]
 
