@@ -121,8 +121,8 @@ class Hedging:
         Raises:
             CapabilityError: the engine cannot abort a copy that lost; nothing was sent.
         """
-        if context.call.chain is not None:
-            self.check_engine(context.call.chain.transport)
+        assert context.call.chain is not None, "a pipeline sets it"
+        self.check_engine(context.call.chain.transport)
         if not self._safe(request):
             return await proceed(request, context)
         if self._own is not None:
