@@ -12,7 +12,7 @@ from contextlib import suppress
 import brotli
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rest_api_client.exceptions import ConfigurationError, DecodeError, ResponseTooLarge
@@ -155,6 +155,8 @@ SKIPPABLE = struct.pack("<II", 0x184D2A53, 3) + b"abc"
     ],
 )
 @given(sizes=splits)
+@example(sizes=[])
+@example(sizes=[1] * 80)
 def test_what_follows_a_stream(name: str, data: bytes, body: bytes, sizes: list[int]) -> None:
     """A stream may follow another; bytes that begin none are ignored, wherever the chunks end."""
     assert decoded(Decoder([name]), chunks_of(data, sizes)) == body

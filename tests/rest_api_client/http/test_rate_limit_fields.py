@@ -98,6 +98,7 @@ def test_each_form_becomes_a_reading(fields: dict[str, str], readings: list[Read
         {"ratelimit-policy": '"p";q=5;w=1;x="' + "a" * 2000 + '"'},
         {"ratelimit-policy": "," * 100_000},
         {"ratelimit": "r=5;t"},
+        {"ratelimit": '"p";t=10'},
         {"ratelimit": "problemPolicy;r=0, t=10"},
         {"ratelimit": '"p";r=\u00b2;t=3'},
         {"ratelimit": "limit=100, remaining=50"},

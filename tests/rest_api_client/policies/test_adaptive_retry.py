@@ -270,6 +270,19 @@ def test_a_forecast_says_how_long_the_line_is(
     assert (after.verdict, after.reason, after.wait) == (verdict, reason, pytest.approx(1 / 1.4))
 
 
+def test_a_forecast_takes_no_turn(world: AnyWorld) -> None:
+    """Once a turn is free, asking about it as often as one likes leaves it free."""
+    chain = throttled_once(world)
+
+    async def body() -> list[Any]:
+        context = Context(Call(world.runtime, chain.random))
+        await chain.send()
+        await world.runtime.sleep(1)
+        return [told for _ in range(3) for told in await chain.pipeline.forecast(a_request(), context)]
+
+    assert [told.verdict for told in world.run(body)] == ["pass"] * 3
+
+
 def test_rates_can_be_shared_and_the_line_with_them(world: AnyWorld) -> None:
     """`rates=`: what one client meets, the other keeps to."""
     rates = RateState(world.runtime)

@@ -8,7 +8,7 @@ from statistics import mean
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rest_api_client.exceptions import ConfigurationError
@@ -82,6 +82,7 @@ def delay(strategy: RetryStrategy, **fields: Any) -> float:
     chance=st.floats(0, 1, exclude_max=True),
     previous=st.floats(0, 1e6),
 )
+@example(attempt=10**9, base=0.5, cap=20.0, chance=0.5, previous=0.0)
 def test_a_delay_is_never_above_its_cap(
     kind: Any, attempt: int, base: float, cap: float, chance: float, previous: float
 ) -> None:
@@ -92,6 +93,7 @@ def test_a_delay_is_never_above_its_cap(
 
 
 @given(attempt=st.integers(1, 10**9), factor=st.floats(1, 1e9))
+@example(attempt=10**9, factor=2.0)
 def test_no_factor_overflows(attempt: int, factor: float) -> None:
     """Beyond what a float can hold, the cap is the wait."""
     assert 0 < ExponentialBackoff(factor=factor).get_delay(attempt) <= 20
