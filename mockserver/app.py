@@ -19,8 +19,8 @@ from mockserver.journal import Entry, Journal
 from mockserver.layers import Clock, Dying, Failing, Limiting, Processing, Recording, Slowing
 from mockserver.limits import Limit
 from mockserver.problems import Problem, answer_crash, answer_gone, answer_problem
-from mockserver.resources import Resources
-from mockserver.routes import ROUTES, health
+from mockserver.resources import application
+from mockserver.resources.routes import health
 
 HEALTH_PATH = "/health"
 JOURNAL_PATH = "/__journal"
@@ -58,8 +58,7 @@ class Staging:
         return Control(app, self._control(journal))
 
     def _application(self) -> Starlette:
-        routes = [*ROUTES, *Resources(self.resources, self.seed).routes()]
-        return Starlette(routes=routes, exception_handlers=HANDLERS)
+        return application(self.resources, self.seed)
 
     def _control(self, journal: Journal) -> Starlette:
         staging = {"seed": self.seed, "limit": self.limit.describe() if self.limit is not None else None}

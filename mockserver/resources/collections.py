@@ -19,9 +19,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mockserver.bodies import read_object, whole_number
-from mockserver.people import Population, Record
 from mockserver.problems import Problem
+from mockserver.resources.bodies import read_object, whole_number
+from mockserver.resources.people import Population, Record
 
 MOST_RECORDS = 100_000
 MOST_PER_PAGE = 100
