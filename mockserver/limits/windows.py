@@ -1,63 +1,24 @@
-"""Rate limits, as pure objects which are told the time.
+"""Limits on the calls of a span of time.
 
-`admit(now)` decides about one call arriving at `now` (seconds, never going back) and remembers it if, and only if, it
-was allowed: a refused call costs nothing. Each kind keeps a bound which a test can hold it to:
-
-    SlidingWindow(calls, period)   at most `calls` in ANY window of `period` seconds, [t, t + period)
-    TokenBucket(rate, burst)       at most burst + rate * w in any window of w seconds
-
-The answer says when to come back. `retry_after` is the earliest moment at which one call would be allowed if nobody
-else came first; `reset` is the time until more quota than `remaining` is to be had, so a refused call's `reset` equals
-its `retry_after`. (The common mistake is to say "now + period" although the window slides.) On the wire both become
-whole seconds, rounded up: rounded down, an obedient client would be refused again.
-
-Headers: RFC 9110 section 10.2.3 (Retry-After), draft-ietf-httpapi-ratelimit-headers (RateLimit, RateLimit-Policy),
-and the older X-RateLimit-*, whose Reset is given here in seconds from now, not as a date.
+SlidingWindow(calls, period)   at most `calls` in ANY window of `period` seconds, [t, t + period)
+FixedWindow(calls, period)     at most `calls` in each of the windows that lie side by side, and so up to twice as
+                               many in a window across the seam: what many gateways do, and clients must survive
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
-    """What a limit says about one call. Times are seconds from now; `retry_after` is 0 when allowed."""
-
-    allowed: bool
-    remaining: int
-    retry_after: float
-    reset: float
-
-
-@runtime_checkable
-class Limit(Protocol):
-    """What the server asks of a limit, of whatever kind."""
-
-    @property
-    def quota(self) -> int:
-        """How many calls a rested client may send at once."""
-        ...
-
-    @property
-    def window(self) -> float:
-        """In how many seconds a spent quota is whole again."""
-        ...
-
-    def admit(self, now: float) -> Verdict:
-        """Decide about a call arriving at `now`, and count it if allowed."""
-        ...
-
-    def unused(self) -> Limit:
-        """A new limit with the same settings which has seen no call yet."""
-        ...
-
-    def describe(self) -> dict[str, object]:
-        """The kind and its settings, for the journal."""
-        ...
+from mockserver.limits.verdict import (
+    Label,
+    Verdict,
+    check_cost,
+    check_positive,
+    check_share,
+    check_whole,
+    seconds_until,
+)
 
 
 class SlidingWindow:
@@ -66,14 +27,16 @@ class SlidingWindow:
     Exact, at the cost of remembering up to `calls` times.
     """
 
-    def __init__(self, calls: int, period: float) -> None:
-        self.calls = _whole("calls", calls)
-        self.period = _positive("period", period)
-        self._accepted: deque[float] = deque()
+    def __init__(self, calls: int, period: float, *, name: str = "default", unit: str = "requests") -> None:
+        self.calls = check_whole("calls", calls)
+        self.period = check_positive("period", period)
+        self._label = Label(name, unit, self.calls, self.period)
+        self._accepted: deque[tuple[float, int]] = deque()
+        self._taken = 0
 
     @property
     def quota(self) -> int:
-        """Calls in any window."""
+        """Units in any window."""
         return self.calls
 
     @property
@@ -81,104 +44,153 @@ class SlidingWindow:
         """The period, in seconds."""
         return self.period
 
-    def admit(self, now: float) -> Verdict:
-        """Decide about a call arriving at `now`, and count it if allowed."""
-        accepted = self._accepted
-        while accepted and now - accepted[0] >= self.period:
-            accepted.popleft()
-        allowed = len(accepted) < self.calls
-        if allowed:
-            accepted.append(now)
-        back = self.period - (now - accepted[0])
-        remaining = self.calls - len(accepted)
-        return Verdict(allowed=allowed, remaining=remaining, retry_after=0.0 if allowed else back, reset=back)
+    def admit(self, now: float, cost: int = 1) -> Verdict:
+        """Decide about a call arriving at `now`, and take its cost if allowed."""
+        verdict = self.peek(now, cost)
+        if verdict.allowed and cost:
+            self._accepted.append((now, cost))
+            self._taken += cost
+        return verdict
+
+    def peek(self, now: float, cost: int = 1) -> Verdict:
+        """What `admit` would say; nothing is taken."""
+        check_cost(cost)
+        self._forget(now)
+        allowed = self._taken + cost <= self.calls
+        return self._label.verdict(
+            allowed=allowed,
+            remaining=self.calls - self._taken - (cost if allowed else 0),
+            wait=0.0 if allowed else self._wait(now, cost),
+            reset=self._reset(now, spending=allowed and cost > 0),
+        )
+
+    def _forget(self, now: float) -> None:
+        while self._accepted and now - self._accepted[0][0] >= self.period:
+            self._taken -= self._accepted.popleft()[1]
+
+    def _wait(self, now: float, cost: int) -> float:
+        """Seconds until enough of the oldest calls have left the window."""
+        missing = self._taken + cost - self.calls
+        for time, weight in self._accepted:
+            missing -= weight
+            if missing <= 0:
+                return seconds_until(_leaves(time, self.period), now)
+        return math.inf
+
+    def _reset(self, now: float, *, spending: bool) -> float:
+        """Seconds until the oldest call has left the window; it may be this one."""
+        if not self._accepted and not spending:
+            return 0.0
+        oldest = self._accepted[0][0] if self._accepted else now
+        return seconds_until(_leaves(oldest, self.period), now)
+
+    def release(self, cost: int = 1) -> None:
+        """Nothing: what counts is when a call arrived."""
 
     def unused(self) -> SlidingWindow:
         """The same settings, an empty log."""
-        return SlidingWindow(self.calls, self.period)
+        return SlidingWindow(self.calls, self.period, name=self._label.name, unit=self._label.unit)
+
+    def scaled(self, share: float) -> SlidingWindow:
+        """That share of the calls in the same period."""
+        check_share(share)
+        calls = max(1, math.floor(self.calls * share))
+        return SlidingWindow(calls, self.period, name=self._label.name, unit=self._label.unit)
 
     def describe(self) -> dict[str, object]:
         """The kind and its settings."""
-        return {"kind": "window", "calls": self.calls, "period": self.period}
+        return self._label.describe("window", calls=self.calls, period=self.period)
 
 
-_DUST = 1e-9
-"""Tokens that rounding may take from a whole number: a full bucket must give its whole burst at any moment."""
+def _leaves(time: float, period: float) -> float:
+    """The first moment at which a call of `time` is out of the window, as the window itself computes it."""
+    moment = time + period
+    while moment - time < period:
+        moment = math.nextafter(moment, math.inf)
+    return moment
 
 
-class TokenBucket:
-    """A bucket of `burst` tokens, refilled at `rate` tokens per second; a call takes one.
+class FixedWindow:
+    """At most `calls` in each window [origin + k * period, origin + (k + 1) * period).
 
-    Kept as GCRA does (ITU-T I.371): not tokens but one time, at which the bucket will be full again.
+    Args:
+        calls: units in each window.
+        period: a window's length, in seconds.
+        origin: a moment at which a window begins, on the clock that `admit` is told.
+        name: the limit's, for headers that name it.
+        unit: what is counted.
     """
 
-    def __init__(self, rate: float, burst: int) -> None:
-        self.rate = _positive("rate", rate)
-        self.burst = _whole("burst", burst)
-        self._full_at = -math.inf
+    def __init__(
+        self, calls: int, period: float, *, origin: float = 0.0, name: str = "default", unit: str = "requests"
+    ) -> None:
+        if not math.isfinite(origin):
+            raise ValueError(f"origin must be a moment in seconds, not {origin!r}")
+        self.calls = check_whole("calls", calls)
+        self.period = check_positive("period", period)
+        self.origin = float(origin)
+        self._label = Label(name, unit, self.calls, self.period)
+        self._current: int | None = None
+        self._taken = 0
 
     @property
     def quota(self) -> int:
-        """Tokens in a full bucket."""
-        return self.burst
+        """Units in each window."""
+        return self.calls
 
     @property
     def window(self) -> float:
-        """Seconds in which an empty bucket fills."""
-        return self.burst / self.rate
+        """The period, in seconds."""
+        return self.period
 
-    def admit(self, now: float) -> Verdict:
-        """Decide about a call arriving at `now`, and count it if allowed."""
-        tokens = self._tokens(now)
-        allowed = tokens >= 1
-        if allowed:
-            self._full_at = max(self._full_at, now) + 1 / self.rate
-            tokens = self._tokens(now)
-        remaining = math.floor(tokens)
-        back = (remaining + 1 - tokens) / self.rate
-        return Verdict(allowed=allowed, remaining=remaining, retry_after=0.0 if allowed else back, reset=back)
+    def admit(self, now: float, cost: int = 1) -> Verdict:
+        """Decide about a call arriving at `now`, and take its cost if allowed."""
+        verdict = self.peek(now, cost)
+        if verdict.allowed:
+            self._taken += cost
+        return verdict
 
-    def _tokens(self, now: float) -> float:
-        tokens = self.burst - max(0.0, self._full_at - now) * self.rate
-        whole = round(tokens)
-        return whole if abs(tokens - whole) < _DUST else tokens
+    def peek(self, now: float, cost: int = 1) -> Verdict:
+        """What `admit` would say; nothing is taken."""
+        check_cost(cost)
+        number = self._number(now)
+        if number != self._current:
+            self._current, self._taken = number, 0
+        allowed = self._taken + cost <= self.calls
+        back = seconds_until(self._begins(number + 1), now)
+        spent = self._taken + (cost if allowed else 0)
+        return self._label.verdict(
+            allowed=allowed,
+            remaining=self.calls - spent,
+            wait=back if cost <= self.calls else math.inf,
+            reset=back if spent else 0.0,
+        )
 
-    def unused(self) -> TokenBucket:
-        """The same settings, a full bucket."""
-        return TokenBucket(self.rate, self.burst)
+    def _begins(self, number: int) -> float:
+        return self.origin + number * self.period
+
+    def _number(self, now: float) -> int:
+        # Division and multiplication round differently: the windows' beginnings decide, not the quotient.
+        number = math.floor((now - self.origin) / self.period)
+        while now >= self._begins(number + 1):
+            number += 1
+        while now < self._begins(number):
+            number -= 1
+        return number
+
+    def release(self, cost: int = 1) -> None:
+        """Nothing: what counts is when a call arrived."""
+
+    def unused(self) -> FixedWindow:
+        """The same settings, nothing taken."""
+        return self.scaled(1)
+
+    def scaled(self, share: float) -> FixedWindow:
+        """That share of the calls in the same windows."""
+        check_share(share)
+        calls = max(1, math.floor(self.calls * share))
+        return FixedWindow(calls, self.period, origin=self.origin, name=self._label.name, unit=self._label.unit)
 
     def describe(self) -> dict[str, object]:
         """The kind and its settings."""
-        return {"kind": "bucket", "rate": self.rate, "burst": self.burst}
-
-
-def limit_headers(limit: Limit, verdict: Verdict) -> list[tuple[bytes, bytes]]:
-    """The headers of an answer under this limit; `Retry-After` among them only when the call was refused."""
-    reset = whole_seconds(verdict.reset)
-    headers = {
-        "ratelimit-policy": f'"default";q={limit.quota};w={whole_seconds(limit.window)}',
-        "ratelimit": f'"default";r={verdict.remaining};t={reset}',
-        "x-ratelimit-limit": str(limit.quota),
-        "x-ratelimit-remaining": str(verdict.remaining),
-        "x-ratelimit-reset": str(reset),
-    }
-    if not verdict.allowed:
-        headers["retry-after"] = str(whole_seconds(verdict.retry_after))
-    return [(name.encode(), value.encode()) for name, value in headers.items()]
-
-
-def whole_seconds(seconds: float) -> int:
-    """Rounded up, so that whoever waits that long has waited long enough."""
-    return math.ceil(seconds)
-
-
-def _whole(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
-    return value
-
-
-def _positive(name: str, value: float) -> float:
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name} must be a number above 0, not {value!r}")
-    return float(value)
+        return self._label.describe("fixed", calls=self.calls, period=self.period, origin=self.origin)
