@@ -18,19 +18,23 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Self, cast
+from typing import Literal, Self, TypeVar, cast
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mockserver.app import Staging
 from mockserver.faults import Errors, Outage, Slowness
 from mockserver.journal import Entry, Journal
-from mockserver.limits import Limit
-from mockserver.wire import WireProtocol
+from mockserver.limits import Limit, LimitRule, Limits
+from mockserver.players.wire import PROTOCOLS, Player
+from mockserver.resources import application
+from mockserver.seen import Seen
+from mockserver.stage import Stage
 
 DEFAULT_RESOURCES: Mapping[str, int] = {"users": 500, "orders": 1000}
 BACKLOG = 2048
+
+_Choice = TypeVar("_Choice")
 
 
 class MockServer:
@@ -44,13 +48,14 @@ class MockServer:
         resources: how many records each collection has; 500 users and 1,000 orders when None.
         seed: decides everything that looks like chance: data, errors, latency.
         limit: `SlidingWindow(calls, period)` or `TokenBucket(rate, burst)`; None for no rate limit.
-        key: tells clients apart (`lambda scope: ...` on the ASGI scope), each with a limit of its own; all share one
-            when None.
+        key: tells clients apart (`by_header("x-api-key")`), each with a limit of its own; all share one when None.
         errors: `Errors(probability=...)`, 5xx before anything is done.
         latency: `Latency(p50=..., p95=...)` or `EvenLatency(low=..., high=...)`.
         outages: dead periods, `Outage(start=..., duration=...)`.
         host: the address to listen on.
         port: 0 takes a free one; read it back from `port`.
+        http: which of uvicorn's two parsers reads requests.
+        loop: the event loop; "auto" is uvloop where it is installed.
         journal_size: how many requests the journal keeps; its counters count on.
         on_entry: called in the server's thread with each journal entry when its answer is complete.
 
@@ -65,12 +70,14 @@ class MockServer:
         resources: Mapping[str, int] | None = None,
         seed: int = 0,
         limit: Limit | None = None,
-        key: Callable[[Scope], str] | None = None,
+        key: Callable[[Seen], str] | None = None,
         errors: Errors | None = None,
         latency: Slowness | None = None,
         outages: Iterable[Outage] = (),
         host: str = "127.0.0.1",
         port: int = 0,
+        http: Literal["httptools", "h11"] = "httptools",
+        loop: Literal["auto", "asyncio", "uvloop"] = "auto",
         journal_size: int = 10_000,
         on_entry: Callable[[Entry], None] | None = None,
     ) -> None:
@@ -83,16 +90,20 @@ class MockServer:
         self.journal = Journal(journal_size)
         self._wanted_port = port
         self._began = time.monotonic()
-        staging = Staging(
-            resources=DEFAULT_RESOURCES if resources is None else dict(resources),
+        self.stage = Stage(
+            application=application(DEFAULT_RESOURCES if resources is None else dict(resources), seed),
+            journal=self.journal,
+            clock=self.now,
             seed=seed,
-            limit=limit,
-            key=key,
+            limits=None if limit is None else Limits([LimitRule(limit=limit, key=key)]),
             errors=errors,
             latency=latency,
-            outages=tuple(outages),
+            outages=outages,
+            on_entry=on_entry,
         )
-        self._app = staging.build(self.journal, self.now, on_entry)
+        self._app = Player(self.stage)
+        self._protocol = _choose("http", http, PROTOCOLS)
+        self._loop_name = _choose("loop", loop, {"asyncio": "asyncio", "uvloop": "uvloop", "auto": "auto"})
         self._stopping: asyncio.Event
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -151,7 +162,8 @@ class MockServer:
     def _run(self, listener: socket.socket, ready: Future[None]) -> None:
         config = uvicorn.Config(
             _quiet(self._app),
-            http=WireProtocol,
+            http=self._protocol,
+            loop=self._loop_name,
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -224,6 +236,12 @@ def _listen(host: str, port: int) -> socket.socket:
             error.errno, f"cannot listen on {host}:{port} ({error.strerror}): port 0 takes a free one"
         ) from error
     return listener
+
+
+def _choose(name: str, value: str, known: Mapping[str, _Choice]) -> _Choice:
+    if value not in known:
+        raise ValueError(f"{name}={value!r}: give one of {', '.join(map(repr, known))}")
+    return known[value]
 
 
 def _check(name: str, value: object, kind: type[object], mend: str) -> None:

@@ -6,6 +6,7 @@ here waits, sends or decides.
 
     Script(Delay(0.2), Head(200, {"content-type": "text/plain"}), Chunk(b"hel"), Delay(1), Chunk(b"lo"), End())
     Script(Head(200, {"content-length": "100"}), Chunk(b"0123456789"), Reset())
+    Script(Raw(b"HTTP/1.1 200 OK\r\nno colon here\r\n\r\n"), Close())
     Script(Refuse())
 
 `to_dict` and `from_dict` give the form that files hold (version 1). An unknown step is an error that names the version,
@@ -85,12 +86,35 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """From here on, body bytes come no faster than this."""
+    """From here on, bytes of the answer come no faster than this; before the head, its bytes too."""
 
     bytes_per_second: float
 
     def __post_init__(self) -> None:
         check_above_zero("Throttle", unit="a number", bytes_per_second=self.bytes_per_second)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """The request's body is read no faster than this; 0 reads none of it and goes on at once. Stands first."""
+
+    bytes_per_second: float
+
+    def __post_init__(self) -> None:
+        check_at_least("Upload", 0, bytes_per_second=self.bytes_per_second)
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Bytes exactly as given, framed by nobody, wherever they stand: a head that is none, a chunk of another size.
+
+    Behind a head written this way nothing is framed: `Chunk` is sent as it is, and `End` adds nothing.
+    """
+
+    data: bytes
+
+    def __post_init__(self) -> None:
+        _check_data(self.data, "Raw")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +139,23 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The connection is closed (FIN), complete or not."""
+    """The connection is closed (FIN), complete or not; `half`: one way only, what the client sends is still read."""
+
+    half: bool = False
+
+    def __post_init__(self) -> None:
+        if type(self.half) is not bool:
+            raise ConfigurationError(f"Close(half={self.half!r}): give True or False")
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
     """Nothing comes any more, and the connection stays open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The answer is complete and the connection kept; the first byte of the next request on it is met with RST."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +173,18 @@ class Refuse:
     """The connection is refused. Stands alone."""
 
 
-Step: TypeAlias = Delay | Head | Chunk | Throttle | Trailers | End | Reset | Close | Stall | Garbage | Refuse
-ENDINGS = (End, Reset, Close, Stall, Garbage, Refuse)
+Step: TypeAlias = (
+    Upload | Delay | Head | Chunk | Raw | Throttle | Trailers | End | Reset | Close | Stall | Stale | Garbage | Refuse
+)
+ENDINGS = (End, Reset, Close, Stall, Stale, Garbage, Refuse)
 _STEPS: dict[str, type[Any]] = {
-    step.__name__.lower(): step
-    for step in (Delay, Head, Chunk, Throttle, Trailers, End, Reset, Close, Stall, Garbage, Refuse)
+    step.__name__.lower(): step for step in (Upload, Delay, Head, Chunk, Raw, Throttle, Trailers, *ENDINGS)
 }
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class Script:
-    """What happens to one response, in order. Exactly one ending, at the end; a body only behind a head.
+    """What happens to one response, in order. Exactly one ending, at the end; a body only behind a head or `Raw`.
 
     Raises:
         ConfigurationError: the steps cannot be played as written; the message names the step.
@@ -195,21 +231,28 @@ class Script:
 
 def _check(steps: tuple[Step, ...]) -> None:
     if not steps or type(steps[-1]) not in ENDINGS:
-        raise ConfigurationError("a script ends in one of End, Reset, Close, Stall, Garbage, Refuse: add one")
-    seen_head = seen_trailers = False
+        raise ConfigurationError("a script ends in one of End, Reset, Close, Stall, Stale, Garbage, Refuse: add one")
+    seen_head = seen_raw = seen_trailers = False
     for place, step in enumerate(steps, 1):
         if type(step) not in _STEPS.values():
             raise ConfigurationError(f"step {place}: {step!r} is not a step of script version {VERSION}")
         if isinstance(step, ENDINGS) and place < len(steps):
             raise ConfigurationError(f"step {place}: {step!r} ends the script, but {len(steps) - place} more follow")
+        if isinstance(step, Upload) and place > 1:
+            raise ConfigurationError(f"step {place}: Upload stands first: the answer begins behind it")
         if isinstance(step, Head) and seen_head:
             raise ConfigurationError(f"step {place}: a second Head; a script answers once")
         if seen_trailers and isinstance(step, Chunk | Trailers | Throttle):
             raise ConfigurationError(f"step {place}: {type(step).__name__} behind Trailers; the body is over there")
         seen_trailers = seen_trailers or isinstance(step, Trailers)
         seen_head = seen_head or (isinstance(step, Head) and step.status >= 200)
-        if isinstance(step, Chunk | Trailers | End) and not seen_head:
-            raise ConfigurationError(f"step {place}: {type(step).__name__} needs a final Head (200 or above) before it")
+        seen_raw = seen_raw or isinstance(step, Raw)
+        if isinstance(step, Trailers) and not seen_head:
+            raise ConfigurationError(f"step {place}: Trailers needs a final Head (200 or above) before it")
+        if isinstance(step, Chunk | End | Stale) and not (seen_head or seen_raw):
+            raise ConfigurationError(
+                f"step {place}: {type(step).__name__} needs a final Head (200 or above) or Raw before it"
+            )
     if isinstance(steps[-1], Refuse) and len(steps) > 1:
         raise ConfigurationError("Refuse stands alone: a refused connection has nothing before it")
 

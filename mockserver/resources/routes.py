@@ -10,16 +10,17 @@ GET /health          up (also while everything else is made to fail)
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mockserver.asgi import ScriptResponse, script_of
 from mockserver.resources.bodies import read_bytes, seconds, whole_number
+from rest_api_client.script import Chunk, Delay, End, Head, Script, Step
 
 ANY = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -49,22 +50,22 @@ async def status(request: Request) -> Response:
 async def delay(request: Request) -> Response:
     """The answer comes when the time is over."""
     waited = seconds("seconds", request.path_params["seconds"], 300)
-    await asyncio.sleep(waited)
-    return JSONResponse({"waited": waited})
+    answer = script_of(JSONResponse({"waited": waited}))
+    return ScriptResponse(Script(Delay(waited), *answer.steps))
 
 
 async def ndjson(request: Request) -> Response:
     """One JSON object per line."""
     count, interval = _pace(request)
     lines = (f"{json.dumps({'n': n})}\n" for n in range(1, count + 1))
-    return StreamingResponse(_spaced(lines, interval), media_type="application/x-ndjson")
+    return _spaced(lines, interval, "application/x-ndjson")
 
 
 async def sse(request: Request) -> Response:
     """Server-sent events, with ids (WHATWG HTML, section 9.2)."""
     count, interval = _pace(request)
     events = (f"id: {n}\ndata: {json.dumps({'n': n})}\n\n" for n in range(1, count + 1))
-    return StreamingResponse(_spaced(events, interval), media_type="text/event-stream")
+    return _spaced(events, interval, "text/event-stream; charset=utf-8")
 
 
 def _pace(request: Request) -> tuple[int, float]:
@@ -73,11 +74,15 @@ def _pace(request: Request) -> tuple[int, float]:
     return count, seconds("interval", query.get("interval", "0"), 60)
 
 
-async def _spaced(parts: Iterable[str], interval: float) -> AsyncIterator[str]:
-    for number, part in enumerate(parts):
-        if number:
-            await asyncio.sleep(interval)
-        yield part
+def _spaced(parts: Iterable[str], interval: float, media: str) -> Response:
+    steps: list[Step] = []
+    for part in parts:
+        if steps and interval:
+            steps.append(Delay(interval))
+        steps.append(Chunk(part.encode()))
+    # Chunked: whoever streams does not know the length beforehand.
+    head = Head(200, (("content-type", media), ("transfer-encoding", "chunked")))
+    return ScriptResponse(Script(head, *steps, End()))
 
 
 async def health(request: Request) -> Response:

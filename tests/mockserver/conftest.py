@@ -6,19 +6,30 @@ from typing import Any
 import httpx
 import pytest
 
-from mockserver.app import Staging
+from mockserver import stage as stages
 from mockserver.journal import Journal
+from mockserver.limits import LimitRule, Limits
+from mockserver.players.wire import Player
+from mockserver.resources import application
 
 
 class Stage:
     """An application, its journal, and the time."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(
+        self, *, seed: int = 0, limit: Any = None, key: Any = None, resources: Any = None, **settings: Any
+    ) -> None:
         self.now = 0.0
         self.journal = Journal()
-        self.app = Staging(**{"resources": {"users": 10, "orders": 5}, **settings}).build(
-            self.journal, lambda: self.now
+        self.stage = stages.Stage(
+            application=application({"users": 10, "orders": 5} if resources is None else resources, seed),
+            journal=self.journal,
+            clock=lambda: self.now,
+            seed=seed,
+            limits=None if limit is None else Limits([LimitRule(limit=limit, key=key)]),
+            **settings,
         )
+        self.app = Player(self.stage)
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         return self.ask_all((method, path, options))[0]

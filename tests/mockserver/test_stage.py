@@ -1,4 +1,4 @@
-"""The layers and their order, on a clock that the test moves."""
+"""What the stage decides, in which order, on a clock that the test moves."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from mockserver import Errors, EvenLatency, Outage, SlidingWindow, TokenBucket
+from mockserver.limits import by_header
 from tests.mockserver.conftest import Stage
 
 
@@ -28,20 +29,9 @@ def test_the_limiter_refuses_and_tells_the_earliest_time() -> None:
 
 def test_a_limit_may_be_kept_per_client() -> None:
     """The key divides clients; each has the whole quota."""
-
-    def api_key(scope: Any) -> str:
-        return str(dict(scope["headers"]).get(b"x-api-key", b""))
-
-    stage = Stage(limit=TokenBucket(1.0, 1), key=api_key)
+    stage = Stage(limit=TokenBucket(1.0, 1), key=by_header("x-api-key"))
     statuses = [stage.get("/echo", headers={"x-api-key": key}).status_code for key in "abab"]
     assert statuses == [200, 200, 429, 429]
-
-
-def test_the_longest_unused_client_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory is bounded, whatever keys are sent."""
-    monkeypatch.setattr("mockserver.layers.REMEMBERED_KEYS", 2)
-    stage = Stage(limit=SlidingWindow(1, 60.0), key=lambda scope: scope["query_string"].decode())
-    assert [stage.get(f"/echo?{key}").status_code for key in "abbcba"] == [200, 200, 429, 200, 429, 200]
 
 
 def test_one_limit_object_given_to_two_servers_is_not_shared() -> None:

@@ -1,0 +1,42 @@
+"""What stays clear of everything that goes wrong on purpose: /health and /__journal."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mockserver.journal import Journal
+from mockserver.limits import Limits
+from mockserver.problems import Problem, answer_problem
+
+HEALTH_PATH = "/health"
+JOURNAL_PATH = "/__journal"
+
+
+def is_control(path: str) -> bool:
+    """Whether this path is one of them."""
+    return path in (HEALTH_PATH, JOURNAL_PATH)
+
+
+def control(journal: Journal, seed: int, limits: Limits | None) -> Starlette:
+    """Both as one ASGI application."""
+    described = [] if limits is None else limits.describe()
+    staging = {"seed": seed, "limit": described[0] if described else None}
+
+    async def show(request: Request) -> Response:
+        # Whoever listens on all interfaces need not show everybody what his clients sent.
+        if request.client is not None and not ipaddress.ip_address(request.client.host).is_loopback:
+            raise Problem(403, "the journal is shown on the loopback interface only")
+        return JSONResponse(staging | journal.to_json())
+
+    routes = [Route(HEALTH_PATH, _health), Route(JOURNAL_PATH, show)]
+    return Starlette(routes=routes, exception_handlers={HTTPException: answer_problem})
+
+
+async def _health(request: Request) -> Response:
+    return JSONResponse({"status": "ok"})

@@ -1,0 +1,354 @@
+"""Scripts on a real socket, over uvicorn.
+
+An ordinary answer (`is_plain`) goes out through uvicorn. For everything else the connection is taken away from
+uvicorn's response cycle and the script's own bytes are written, as `rest_api_client.http.framing` has them. That relies
+on a few attributes of uvicorn's two HTTP/1.1 protocols (`app`, `transport`, `flow`, `loop`, `cycle.disconnected`,
+`server_state`), which is why the version of uvicorn is pinned to a range.
+
+A reset must be a reset. `transport.abort()` alone closes the socket, and the kernel then sends FIN: an orderly end.
+Only with SO_LINGER on and a time of 0 does close() send RST. The other way round, close() with bytes of the client
+unread sends RST where a FIN was wanted: then the FIN goes first, and the rest is read and dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import socket
+import struct
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mockserver.seen import Seen
+from mockserver.stage import MOST_BODY, Performance, Stage
+from rest_api_client.http.framing import Encoder, bodiless, framing_fields, timeline
+from rest_api_client.script import Chunk, Close, Delay, End, Garbage, Head, Refuse, Reset, Script, Stale, Step
+
+EXTENSION = "mockserver.wire"
+
+LINGER_0 = struct.pack("ii", 1, 0)
+"""SO_LINGER's value for a close that sends RST."""
+
+_SMALL_BUFFER = 4096
+_FAREWELL = 1.0
+"""Seconds a closed connection is still read, for the client to hear the FIN."""
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+_numbers = itertools.count(1)
+
+if TYPE_CHECKING:
+    _Protocol: TypeAlias = HttpToolsProtocol
+else:
+    _Protocol = object
+
+
+class _Taken(_Protocol):
+    """Mixed into uvicorn's protocols: a connection that can be taken over."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.number = next(_numbers)
+        self.gone: asyncio.Future[None] = self.loop.create_future()
+        self._taken = False
+        self._reset_next = False
+        inner = self.app
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            scope.setdefault("extensions", {})[EXTENSION] = self
+            await inner(scope, receive, send)
+
+        self.app = cast("Any", app)
+
+    def data_received(self, data: bytes) -> None:
+        """Drop what comes on a connection taken over, or meet it with RST."""
+        if self._reset_next:
+            self.reset()
+        elif not self._taken:
+            super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever waits."""
+        super().connection_lost(exc)
+        if not self.gone.done():
+            self.gone.set_result(None)
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS lies between."""
+        return self.transport.get_extra_info("ssl_object") is not None
+
+    def take_over(self) -> None:
+        """uvicorn neither reads nor writes here any more."""
+        self.cycle.disconnected = True
+        self._taken = True
+        self.transport.set_write_buffer_limits(0)
+
+    async def write(self, data: bytes) -> None:
+        """Return when the kernel has all of it, or the client is gone."""
+        if data and not self.gone.done():
+            self.transport.write(data)
+            await self.flow.drain()
+
+    async def wait(self, seconds: float | None) -> bool:
+        """Whether the client is still there after so long; None for as long as it is."""
+        if seconds is None or seconds > 0:
+            await asyncio.wait((self.gone,), timeout=seconds)
+        return not self.gone.done()
+
+    def read_slowly(self) -> None:
+        """Let the kernel take in as little as possible of what has not been read."""
+        raw = self.transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_BUFFER)
+
+    def reset(self) -> None:
+        """Send RST, and nothing that has not left yet. The client sees ECONNRESET."""
+        if not self.transport.is_closing():
+            raw = self.transport.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_0)
+            self.transport.abort()
+
+    def reset_at_next_byte(self) -> None:
+        """Send RST as soon as the client sends anything."""
+        self._reset_next = True
+
+    def half_close(self) -> None:
+        """Send FIN, and go on reading until the client has sent its own."""
+        if not self.transport.is_closing():
+            self.transport.write_eof()
+            self.flow.resume_reading()
+
+    async def close(self, *, unread: bool) -> None:
+        """Send FIN. `unread`: there may be bytes of the client that nobody has read."""
+        if unread and not self.secure:
+            self.half_close()
+            await self.wait(_FAREWELL)
+        self.transport.close()
+
+    def give_back(self) -> None:
+        """The answer is complete: uvicorn reads the next request, with a parser that has seen nothing."""
+        if self.transport.is_closing():
+            return
+        fresh = type(self)(
+            config=self.config, server_state=self.server_state, app_state=self.app_state, _loop=self.loop
+        )
+        fresh.number = self.number
+        self.connections.discard(cast("Any", self))
+        self.transport.set_write_buffer_limits()
+        self.transport.set_protocol(fresh)
+        fresh.connection_made(self.transport)
+        self.flow.resume_reading()
+
+
+class ToolsWire(_Taken, HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 on httptools, with a way below it."""
+
+
+class H11Wire(_Taken, H11Protocol):  # type: ignore[misc]  # two protocols of one shape, related by nothing
+    """uvicorn's HTTP/1.1 on h11, with a way below it."""
+
+
+PROTOCOLS = {"httptools": ToolsWire, "h11": H11Wire}
+
+
+class Player:
+    """A stage as an ASGI application. Without our protocols below it, it shows ordinary answers only."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        wire: _Taken | None = scope.get("extensions", {}).get(EXTENSION)
+        performance = self.stage.begin(_seen(scope, wire))
+        request = _Request(scope, receive, wire, performance)
+        try:
+            if await request.read():
+                await _play(performance.answer(bytes(request.body)), request, send)
+            else:
+                performance.gone()
+        finally:
+            performance.ended()
+
+
+class _Request:
+    """The client's side of one request."""
+
+    def __init__(self, scope: Scope, receive: Receive, wire: _Taken | None, performance: Performance) -> None:
+        self.scope = scope
+        self.wire = wire
+        self.performance = performance
+        self.body = bytearray()
+        self.complete = False
+        self._receive = receive
+
+    @property
+    def method(self) -> str:
+        return str(self.scope["method"])
+
+    @property
+    def persistent(self) -> bool:
+        """Whether the client wants to use the connection again."""
+        asked = [value.lower() for name, value in self.scope["headers"] if name == b"connection"]
+        return self.scope["http_version"] == "1.1" and not any(b"close" in value for value in asked)
+
+    async def read(self) -> bool:
+        """Read the body, as far as it is wanted and as slowly as it is to be read. False: the client went away."""
+        upload = self.performance.upload
+        if upload is not None and self.wire is not None:
+            self.wire.read_slowly()
+        if not upload:
+            if upload == 0 and self.wire is not None:
+                self.wire.flow.pause_reading()
+            return not self.performance.wants_body or await self._read(None, MOST_BODY)
+        return await self._read(upload, MOST_BODY)
+
+    async def finish(self) -> bool:
+        """Read and drop what is left of the body. False: the client went away."""
+        return self.complete or await self._read(None, 0)
+
+    async def _read(self, rate: float | None, keep: int) -> bool:
+        while not self.complete and (not keep or len(self.body) <= keep):
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return False
+            piece = message.get("body", b"")
+            self.performance.received(len(piece))
+            if keep:
+                self.body += piece
+            self.complete = not message.get("more_body", False)
+            if rate is not None and self.wire is not None:
+                self.wire.flow.pause_reading()
+                await self.wire.wait(len(piece) / rate)
+        return True
+
+
+async def _play(script: Script, request: _Request, send: Send) -> None:
+    refusal = _refusal(script, request)
+    if refusal is not None:
+        script = request.performance.refuse(refusal)
+    if is_plain(script, request.method):
+        await _send_plain(script, request, send)
+        return
+    if isinstance(script.ending, End | Stale) and request.performance.upload != 0 and not await request.finish():
+        request.performance.gone()
+        return
+    await _take(script, request)
+
+
+def _refusal(script: Script, request: _Request) -> str | None:
+    """Why this script cannot be played here, and what can be done; None where it can."""
+    if isinstance(script.ending, Refuse):
+        return "a connection that stands cannot be refused: use server.gate.refuse()"
+    if request.wire is None and not is_plain(script, request.method):
+        return "this script needs a socket of the mock server's own"
+    if request.wire is not None and script.ending == Close(half=True) and request.wire.secure:
+        return "TLS has no half close here: use Close(), or no TLS"
+    return None
+
+
+def is_plain(script: Script, method: str) -> bool:
+    """Whether any HTTP server could have given this answer in this form."""
+    head, kinds = None, (Delay, Head, Chunk, End)
+    size = 0
+    for step in script.steps:
+        if type(step) not in kinds:
+            return False
+        if isinstance(step, Head):
+            if step.status < 200 or step.status > 599 or step.reason is not None:
+                return False
+            head = step
+        elif isinstance(step, Chunk):
+            size += len(step.data)
+    return head is not None and _plainly_framed(head, script, method, size)
+
+
+def _plainly_framed(head: Head, script: Script, method: str, size: int) -> bool:
+    fields = [(name.lower(), value) for name, value in (*head.headers, *framing_fields(method, head, script))]
+    if not all(_NAME.fullmatch(name) and _VALUE.fullmatch(value) for name, value in fields):
+        return False
+    framing = [(name, value.lower()) for name, value in fields if name in {"content-length", "transfer-encoding"}]
+    if bodiless(method, head.status):
+        return method == "HEAD" or (not framing and not size)
+    return framing in ([("content-length", str(size))], [("transfer-encoding", "chunked")])
+
+
+async def _send_plain(script: Script, request: _Request, send: Send) -> None:
+    performance = request.performance
+    mute = request.method == "HEAD"
+    steps = script.steps
+    for step, following in itertools.pairwise(steps):
+        if isinstance(step, Delay):
+            await _sleep(step.seconds, request.wire)
+        elif isinstance(step, Head):
+            performance.answered()
+            fields = (*step.headers, *framing_fields(request.method, step, script))
+            raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields]
+            await send({"type": "http.response.start", "status": step.status, "headers": raw})
+        elif isinstance(step, Chunk):
+            performance.sent(0 if mute else len(step.data))
+            last = isinstance(following, End)
+            await send({"type": "http.response.body", "body": step.data, "more_body": not last})
+    if not isinstance(steps[-2], Chunk):
+        await send({"type": "http.response.body"})
+
+
+async def _sleep(seconds: float, wire: _Taken | None) -> None:
+    await (asyncio.sleep(seconds) if wire is None else wire.wait(seconds))
+
+
+async def _take(script: Script, request: _Request) -> None:
+    wire = cast("_Taken", request.wire)  # `_refusal` saw to it
+    encoder = Encoder(script, request.method, _default_fields(wire))
+    wire.take_over()
+    if request.performance.upload != 0:
+        wire.flow.resume_reading()
+    began = wire.loop.time()
+    for at, step, data in timeline(script, encoder.encode):
+        if not await wire.wait(None if at == float("inf") else began + at - wire.loop.time()):
+            return
+        if isinstance(step, Chunk):
+            request.performance.sent(len(step.data))
+        sent = encoder.encode(step) if data is None else data
+        if sent:
+            request.performance.answered()
+        await wire.write(sent)
+        await _end(step, wire, request, encoder)
+
+
+async def _end(step: Step, wire: _Taken, request: _Request, encoder: Encoder) -> None:
+    match step:
+        case End() if encoder.reusable and request.persistent and request.complete:
+            wire.give_back()
+        case End() | Garbage() | Close(half=False):
+            await wire.close(unread=not request.complete)
+        case Stale():
+            wire.reset_at_next_byte()
+        case Reset():
+            wire.reset()
+        case Close():
+            wire.half_close()
+            await wire.wait(None)
+        case _:
+            pass
+
+
+def _default_fields(wire: _Taken) -> tuple[tuple[str, str], ...]:
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in wire.server_state.default_headers)
+
+
+def _seen(scope: Scope, wire: _Taken | None) -> Seen:
+    client = scope.get("client")
+    return Seen(
+        method=scope["method"],
+        path=scope["path"],
+        query=scope["query_string"].decode("latin-1"),
+        fields=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
+        scheme=scope.get("scheme", "http"),
+        client=client[0] if client else "127.0.0.1",
+        connection=0 if wire is None else wire.number,
+    )

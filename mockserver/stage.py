@@ -1,0 +1,353 @@
+"""The stage: what the server does with a request, decided in plain code.
+
+It is told the time and never waits; whatever takes time stands in the script it gives back, so that one stage serves a
+real socket and virtual time alike. A player (see `players`) brings it requests and plays its scripts:
+
+    performance = stage.begin(head)          the head is here: journalled; limits and faults are decided on it alone
+    script = performance.answer(body)        a stub or the application acts, and the fault changes what it says
+    performance.answered()                   before the first byte of the final head goes out
+    performance.ended()                      nothing more will go out; always called
+
+In this order, outermost first:
+
+    control    /health and /__journal: never limited, faulted or journalled
+    journal    takes the entry down
+    outage     a dead gateway: nothing behind it sees the request, the rate limit does not count it
+    limits     429. What they refuse is not processed, and costs no quota
+    latency    a delay before the answer
+    faults     rules, then errors: in place of the service, or done to its answer; either has cost quota
+    service    stubs, then the application
+
+Limits stand before errors and latency because real gateways do: a service that fails has been called, and a refusal
+comes at once. Limits and journal use one and the same arrival time, so that what the journal shows is exactly what the
+limits judged.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from starlette.types import ASGIApp
+
+from mockserver.asgi import perform, processed
+from mockserver.chance import Chance
+from mockserver.control import control, is_control
+from mockserver.faults import Errors, Outage, Slowness
+from mockserver.faults.answers import problem_script, with_fields
+from mockserver.faults.fault import Fault
+from mockserver.journal import Entry, Journal
+from mockserver.limits import Limits, Ruling
+from mockserver.seen import Seen
+from rest_api_client.script import Delay, Head, Reset, Script, Upload
+
+MOST_BODY = 8 << 20
+"""Bytes of a request's body that are kept; a longer one is answered 413."""
+
+GONE = 499
+"""The journal's status for a client that went away before its body was complete (nginx's number)."""
+
+_LOG = logging.getLogger("mockserver")
+
+Place = tuple[str, str, str, int, int]
+"""Method, path, query, call, attempt: what chance is asked about."""
+
+
+class Strike(Protocol):
+    """A fault that is to strike one request."""
+
+    @property
+    def fault_id(self) -> str:
+        """Its name in the journal and in `x-fault-id`."""
+        ...
+
+    @property
+    def fault(self) -> Fault:
+        """What it does to the answer."""
+        ...
+
+    @property
+    def processed(self) -> bool:
+        """Whether the service does what it was asked first."""
+        ...
+
+    @property
+    def delay(self) -> float:
+        """Seconds before the answer."""
+        ...
+
+
+class FaultRules(Protocol):
+    """Decides which requests are struck."""
+
+    def decide(self, seen: Seen, place: Place, now: float) -> Strike | None:
+        """The fault for this request, on its head alone; None for none."""
+        ...
+
+
+class Stubs(Protocol):
+    """Answers made to order, before the application is asked."""
+
+    def answer(self, seen: Seen) -> Script | None:
+        """The answer of the stub that is for this request; None where there is none."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What was decided on the head."""
+
+    instead: Script | None = None
+    strike: Strike | None = None
+    ruling: Ruling | None = None
+    delay: float = 0.0
+    upload: float | None = None
+
+
+class Stage:
+    """Decides about every request.
+
+    Args:
+        application: an ASGI application that `perform` can play.
+        journal: takes down what arrives.
+        clock: seconds since the start, never going back.
+        wall: seconds since 1970, for dates in header fields.
+        seed: decides everything that looks like chance.
+        limits: rate limits.
+        errors: 5xx in place of the service.
+        latency: how long answers take.
+        outages: dead periods, counted from the first request.
+        faults: rules by which requests are struck; asked before `errors`.
+        stubs: asked before the application.
+        on_entry: called with each journal entry when its answer is complete.
+    """
+
+    def __init__(
+        self,
+        *,
+        application: ASGIApp,
+        journal: Journal,
+        clock: Callable[[], float],
+        wall: Callable[[], float] = time.time,
+        seed: int = 0,
+        limits: Limits | None = None,
+        errors: Errors | None = None,
+        latency: Slowness | None = None,
+        outages: Iterable[Outage] = (),
+        faults: FaultRules | None = None,
+        stubs: Stubs | None = None,
+        on_entry: Callable[[Entry], None] | None = None,
+    ) -> None:
+        self.journal = journal
+        self.clock = clock
+        self.wall = wall
+        self.seed = seed
+        self.limits = limits
+        self.errors = errors
+        self.latency = latency
+        self.outages = tuple(outages)
+        self.faults = faults
+        self.stubs = stubs
+        self.on_entry = on_entry
+        self._application = application
+        self._control = control(journal, seed, limits)
+        self._chance = Chance(seed)
+        self._first: float | None = None
+
+    def begin(self, head: Seen) -> Performance:
+        """The head of a request has been received. The performance must be ended, whatever happens."""
+        if is_control(head.path):
+            return Performance(self, head, None, _Plan())
+        entry = _entry(head, self.clock())
+        self.journal.open(entry)
+        try:
+            plan = self._plan(head, entry)
+        except Exception as error:  # a rule, a key or a limit of the user's own
+            plan = _Plan(instead=_crash(head, error))
+        return Performance(self, head, entry, plan)
+
+    def serve(self, seen: Seen) -> Script:
+        """What the service answers, stub or application; nothing is journalled and nothing goes wrong."""
+        stubbed = None if self.stubs is None else self.stubs.answer(seen)
+        return perform(self._application, seen) if stubbed is None else stubbed
+
+    def answer_control(self, seen: Seen) -> Script:
+        """What health and journal answer."""
+        return perform(self._control, seen)
+
+    def _plan(self, seen: Seen, entry: Entry) -> _Plan:
+        outage = self._outage(entry.arrived)
+        if outage is not None:
+            entry.accepted = False
+            entry.fault_id = self._chance.name("outage", entry.index)
+            return _Plan(instead=_dead(outage))
+        ruling = None if self.limits is None else self.limits.decide(seen, entry.arrived)
+        if ruling is not None and not ruling.allowed:
+            entry.accepted = False
+            return _Plan(instead=ruling.refusal(self.wall()))
+        if self.latency is not None:
+            entry.delay = self.latency.seconds(self._chance.unit("latency", *entry.place))
+        strike = None if self.faults is None else self.faults.decide(seen, entry.place, entry.arrived)
+        if strike is not None:
+            entry.fault_id = strike.fault_id
+            entry.delay += strike.delay
+        instead = self._error(entry) if strike is None else None
+        upload = None if strike is None else _upload(strike.fault)
+        return _Plan(instead=instead, strike=strike, ruling=ruling, delay=entry.delay, upload=upload)
+
+    def _outage(self, now: float) -> Outage | None:
+        if self._first is None:
+            self._first = now
+        since = now - self._first
+        return next((each for each in self.outages if each.covers(since)), None)
+
+    def _error(self, entry: Entry) -> Script | None:
+        errors = self.errors
+        if errors is None or self._chance.unit("error", *entry.place) >= errors.probability:
+            return None
+        entry.fault_id = self._chance.name("error", *entry.place)
+        fields = () if errors.retry_after is None else (("retry-after", str(errors.retry_after)),)
+        return problem_script(errors.status, "an error injected by the mock server", fields)
+
+
+class Performance:
+    """One request on its way. Made by `Stage.begin`.
+
+    Attributes:
+        entry: its entry in the journal; None for health and journal themselves.
+        wants_body: whether the answer depends on the body; otherwise it may be left unread.
+        upload: bytes per second at which the body is to be read (0: not at all), None for as fast as it comes.
+    """
+
+    def __init__(self, stage: Stage, head: Seen, entry: Entry | None, plan: _Plan) -> None:
+        self.entry = entry
+        self._stage = stage
+        self._head = head
+        self._plan = plan
+        self._script: Script | None = None
+        self.upload = plan.upload
+        acts = plan.instead is None and (plan.strike is None or plan.strike.processed)
+        self.wants_body = acts and plan.upload != 0
+
+    def received(self, size: int) -> None:
+        """So many bytes of the body have come."""
+        if self.entry is not None:
+            self.entry.bytes_in += size
+
+    def answer(self, body: bytes) -> Script:
+        """Act on the request, and say how it is answered. Asked once.
+
+        Args:
+            body: all of it; what there is of it where it is longer than `MOST_BODY`; empty where it was not wanted.
+        """
+        seen = replace(self._head, body=body)
+        try:
+            self._script = self._answer(seen)
+        except Exception as error:  # a stub, an application or a fault of the user's own
+            self._script = _crash(seen, error)
+        return self._script
+
+    def _answer(self, seen: Seen) -> Script:
+        if self.entry is None:
+            return self._stage.answer_control(seen)
+        plan = self._plan
+        script = self._serve(seen, self.entry)
+        if plan.strike is not None:
+            script = plan.strike.fault(script)
+        fields = [] if plan.ruling is None else plan.ruling.fields(self._stage.wall())
+        if self.entry.fault_id is not None:
+            fields = [*fields, ("x-fault-id", self.entry.fault_id)]
+        return _late(with_fields(script, fields) if fields else script, plan.delay)
+
+    def _serve(self, seen: Seen, entry: Entry) -> Script:
+        plan = self._plan
+        if plan.instead is not None:
+            return plan.instead
+        if plan.strike is not None and not plan.strike.processed:
+            return problem_script(503, "a fault of the mock server: nothing was done")
+        if len(seen.body) > MOST_BODY:
+            return problem_script(413, f"the body has more than {MOST_BODY} bytes", (("connection", "close"),))
+        script = self._stage.serve(seen)
+        entry.processed = processed(script)
+        return script
+
+    def answered(self) -> None:
+        """The first byte of the final head is about to go out."""
+        if self.entry is None or self._script is None:
+            return
+        for step in self._script.steps:
+            if isinstance(step, Head) and step.status >= 200:
+                self._stage.journal.answer(self.entry, step.status, self._stage.clock())
+                self.entry.retry_after = _digits(_last(step.headers, "retry-after"))
+
+    def refuse(self, detail: str) -> Script:
+        """The player cannot show this script: what is answered instead, saying so."""
+        self._script = problem_script(500, f"this answer cannot be played: {detail}")
+        return self._script
+
+    def sent(self, size: int) -> None:
+        """So many bytes of the answer's body have gone out."""
+        if self.entry is not None:
+            self.entry.bytes_out += size
+
+    def gone(self) -> None:
+        """The client went away before its body was complete: nobody is answered."""
+        if self.entry is not None:
+            self._stage.journal.answer(self.entry, GONE, self._stage.clock())
+
+    def ended(self) -> None:
+        """Nothing more will be sent. A second time does nothing."""
+        if self.entry is None or self.entry.finished is not None:
+            return
+        if self._plan.ruling is not None:
+            self._plan.ruling.release()
+        self._stage.journal.close(self.entry, self._stage.clock())
+        if self._stage.on_entry is not None:
+            self._stage.on_entry(self.entry)
+
+
+def _entry(seen: Seen, now: float) -> Entry:
+    headers = dict(seen.fields)
+    return Entry(
+        index=0,
+        arrived=now,
+        method=seen.method,
+        path=seen.path,
+        query=seen.query,
+        call_id=headers.get("x-call-id"),
+        attempt=_digits(headers.get("x-attempt", "")),
+        idempotency_key=headers.get("idempotency-key"),
+    )
+
+
+def _digits(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _last(fields: Iterable[tuple[str, str]], name: str) -> str:
+    return next((value for key, value in reversed(list(fields)) if key.lower() == name), "")
+
+
+def _dead(outage: Outage) -> Script:
+    return Script(Reset()) if outage.reset else problem_script(outage.status, "a dead period of the mock server")
+
+
+def _upload(fault: Fault) -> float | None:
+    # A fault is pure: what it does to one answer tells whether it slows the upload of any.
+    first = fault(problem_script(503, "tried out")).steps[0]
+    return first.bytes_per_second if isinstance(first, Upload) else None
+
+
+def _late(script: Script, seconds: float) -> Script:
+    if not seconds:
+        return script
+    start = 1 if isinstance(script.steps[0], Upload) else 0
+    return Script(*script.steps[:start], Delay(seconds), *script.steps[start:])
+
+
+def _crash(seen: Seen, error: Exception) -> Script:
+    _LOG.error("%s %s: the mock server failed", seen.method, seen.target, exc_info=error)
+    return problem_script(500, f"the mock server itself failed: {error!r}")
