@@ -1,4 +1,4 @@
-"""What may go wrong on purpose: errors, slowness, a dead period. Each is a value, decided in plain code.
+"""The short ways to say what goes wrong: errors by probability, a dead period. Each is a value, decided in plain code.
 
 Whether a fault strikes is never drawn from a stream but computed from the seed and the request (see `chance`).
 """
@@ -7,11 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
-from typing import Protocol, runtime_checkable
-
-_NORMAL = NormalDist()
-_Z95 = _NORMAL.inv_cdf(0.95)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,56 +29,6 @@ class Errors:
         _check_status("Errors.status", self.status)
         if self.retry_after is not None and self.retry_after < 0:
             raise ValueError(f"Errors.retry_after must be None or at least 0 seconds, not {self.retry_after!r}")
-
-
-@runtime_checkable
-class Slowness(Protocol):
-    """A distribution of waiting times."""
-
-    def seconds(self, unit: float) -> float:
-        """The waiting time at this quantile, `unit` in [0, 1)."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Latency:
-    """Waiting times as services have them: log-normal through the two percentiles given, in seconds.
-
-    Args:
-        p50: the median.
-        p95: 5 % wait longer; three times the median when not given. Nobody waits longer than the 99.9th percentile.
-    """
-
-    p50: float
-    p95: float | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 < self.p50 < math.inf:
-            raise ValueError(f"Latency.p50 must be a number of seconds above 0, not {self.p50!r}")
-        if self.p95 is not None and not self.p50 <= self.p95 < math.inf:
-            raise ValueError(f"Latency.p95 must be at least p50 ({self.p50!r}), not {self.p95!r}")
-
-    def seconds(self, unit: float) -> float:
-        """The waiting time at this quantile."""
-        ratio = 3.0 if self.p95 is None else self.p95 / self.p50
-        quantile = min(max(unit, 0.001), 0.999)
-        return self.p50 * math.exp(math.log(ratio) / _Z95 * _NORMAL.inv_cdf(quantile))
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvenLatency:
-    """Waiting times spread evenly from `low` to `high` seconds; equal ends make them all the same."""
-
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.low <= self.high < math.inf:
-            raise ValueError(f"EvenLatency needs 0 <= low <= high, not {self.low!r} and {self.high!r}")
-
-    def seconds(self, unit: float) -> float:
-        """The waiting time at this quantile."""
-        return self.low + (self.high - self.low) * unit
 
 
 @dataclass(frozen=True, kw_only=True)
