@@ -247,14 +247,19 @@ def _check(steps: tuple[Step, ...]) -> None:
         seen_trailers = seen_trailers or isinstance(step, Trailers)
         seen_head = seen_head or (isinstance(step, Head) and step.status >= 200)
         seen_raw = seen_raw or isinstance(step, Raw)
-        if isinstance(step, Trailers) and not seen_head:
-            raise ConfigurationError(f"step {place}: Trailers needs a final Head (200 or above) before it")
-        if isinstance(step, Chunk | End | Stale) and not (seen_head or seen_raw):
-            raise ConfigurationError(
-                f"step {place}: {type(step).__name__} needs a final Head (200 or above) or Raw before it"
-            )
+        _check_begun(place, step, seen_head, seen_raw)
     if isinstance(steps[-1], Refuse) and len(steps) > 1:
         raise ConfigurationError("Refuse stands alone: a refused connection has nothing before it")
+
+
+def _check_begun(place: int, step: Step, seen_head: bool, seen_raw: bool) -> None:
+    """Nothing is in the body, or complete, before the answer has begun."""
+    if isinstance(step, Trailers) and not seen_head:
+        raise ConfigurationError(f"step {place}: Trailers needs a final Head (200 or above) before it")
+    if isinstance(step, Chunk | End | Stale) and not (seen_head or seen_raw):
+        raise ConfigurationError(
+            f"step {place}: {type(step).__name__} needs a final Head (200 or above) or Raw before it"
+        )
 
 
 _Codec: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]

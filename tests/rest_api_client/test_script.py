@@ -20,32 +20,39 @@ from rest_api_client.script import (
     End,
     Garbage,
     Head,
+    Raw,
     Refuse,
     Reset,
     Script,
+    Stale,
     Stall,
     Step,
     Throttle,
     Trailers,
+    Upload,
 )
 
 LATIN = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=8)
 PAIRS = st.lists(st.tuples(LATIN, LATIN), max_size=3).map(tuple)
 WAITS = st.lists(st.builds(Delay, st.floats(0, 1e9)) | st.builds(Throttle, st.floats(1e-9, 1e9)), max_size=2)
-BODY = st.lists(st.builds(Chunk, st.binary(max_size=20)) | st.builds(Delay, st.integers(0, 9)), max_size=4)
+RAW = st.builds(Raw, st.binary(max_size=20))
+BODY = st.lists(st.builds(Chunk, st.binary(max_size=20)) | RAW | st.builds(Delay, st.integers(0, 9)), max_size=4)
 INTERIM = st.lists(st.builds(Head, st.integers(100, 199), PAIRS), max_size=2)
-BROKEN = st.sampled_from([Reset(), Close(), Stall()]) | st.builds(Garbage, st.binary(max_size=20))
+BROKEN = st.sampled_from([Reset(), Close(), Close(half=True), Stall()]) | st.builds(Garbage, st.binary(max_size=20))
 
 
 @st.composite
 def scripts(draw: st.DrawFn) -> Script:
     """Any script that keeps the grammar."""
-    start = [*draw(WAITS), *draw(INTERIM)]
+    upload = [Upload(draw(st.floats(0, 1e9)))] if draw(st.booleans()) else []
+    start = [*upload, *draw(WAITS), *draw(INTERIM)]
     if draw(st.booleans()):
         return Script(*start, draw(BROKEN))
+    if draw(st.booleans()):
+        return Script(*start, draw(RAW), *draw(BODY), draw(BROKEN | st.sampled_from([End(), Stale()])))
     head = Head(draw(st.integers(200, 999)), draw(PAIRS), draw(st.none() | LATIN))
     trailers = [Trailers(draw(PAIRS))] if draw(st.booleans()) else []
-    return Script(*start, head, *draw(BODY), *trailers, draw(BROKEN | st.just(End())))
+    return Script(*start, head, *draw(BODY), *trailers, draw(BROKEN | st.sampled_from([End(), Stale()])))
 
 
 @given(scripts())
@@ -76,6 +83,12 @@ def test_the_form_in_files() -> None:
             {"step": "end"},
         ],
     }
+    assert Script(Upload(0), Raw(b"hi"), Close(half=True)).to_dict()["steps"] == [
+        {"step": "upload", "bytes_per_second": 0},
+        {"step": "raw", "data": "aGk="},
+        {"step": "close", "half": True},
+    ]
+    assert Script.from_dict({"version": 1, "steps": [{"step": "close"}]}) == Script(Close())
     assert Script(Refuse()).to_dict() == {"version": 1, "steps": [{"step": "refuse"}]}
 
 
@@ -103,6 +116,12 @@ HEAD = Head(200)
         ((HEAD, Refuse()), "Refuse stands alone"),
         ((HEAD, Trailers(()), Chunk(b"x"), End()), "step 3: Chunk behind Trailers"),
         ((HEAD, Trailers(()), Trailers(()), End()), "step 3: Trailers behind Trailers"),
+        ((Delay(1), Upload(5), HEAD, End()), "step 2: Upload stands first"),
+        ((Upload(5), Upload(5), Close()), "step 2: Upload stands first"),
+        ((Upload(5), Refuse()), "Refuse stands alone"),
+        ((Stale(),), "step 1: Stale needs a final Head"),
+        ((HEAD, Stale(), End()), "step 2: Stale.* 1 more"),
+        ((Raw(b"x"), Trailers(()), End()), "step 2: Trailers needs a final Head"),
         ((HEAD, "chunk", End()), "step 2: 'chunk' is not a step"),
         ((HEAD, Chunk, End()), "step 2: .* is not a step"),
         ((HEAD, End), "a script ends in one of"),
@@ -164,7 +183,33 @@ def test_fields_are_pairs_of_lines(kind: Any, fields: Any) -> None:
         kind(fields)
 
 
-@pytest.mark.parametrize("kind", [Chunk, Garbage])
+@pytest.mark.parametrize("rate", [-1, float("nan"), float("inf"), "1", None, True])
+def test_an_upload_is_read_at_some_rate(rate: Any) -> None:
+    """From 0, which reads nothing."""
+    with pytest.raises(ConfigurationError, match=r"Upload\(bytes_per_second="):
+        Upload(rate)
+
+
+@pytest.mark.parametrize("half", [1, None, "yes"])
+def test_a_close_is_half_or_not(half: Any) -> None:
+    """Nothing else is taken for a truth value."""
+    with pytest.raises(ConfigurationError, match=r"Close\(half="):
+        Close(half)
+
+
+def test_raw_bytes_may_stand_anywhere() -> None:
+    """They may be the head themselves, or stand between chunks, or behind trailers; they end nothing."""
+    whole = Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n")
+    for steps in [
+        (whole, Chunk(b"ok"), End()),
+        (whole, Stale()),
+        (Head(100), Raw(b""), Reset()),
+        (HEAD, Chunk(b"x"), Raw(b"x"), Chunk(b"y"), Trailers(()), Raw(b"z"), Close()),
+    ]:
+        assert Script(*steps).steps == steps
+
+
+@pytest.mark.parametrize("kind", [Chunk, Garbage, Raw])
 @pytest.mark.parametrize("data", ["text", None, 5, bytearray(b"x"), ["x"]])
 def test_data_is_bytes(kind: Any, data: Any) -> None:
     """Text is refused when the step is made, not when it is played."""

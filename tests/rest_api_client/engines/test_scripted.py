@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rest_api_client.engines.played import Play
 from rest_api_client.engines.scripted import ScriptedTransport, respond
 from rest_api_client.exceptions import (
     ClosedError,
@@ -16,6 +17,7 @@ from rest_api_client.exceptions import (
     ReadError,
     ReadTimeout,
     RemoteProtocolError,
+    WriteTimeout,
 )
 from rest_api_client.http.bodies import BytesBody, OneShotBody
 from rest_api_client.http.headers import Headers
@@ -31,13 +33,16 @@ from rest_api_client.script import (
     End,
     Garbage,
     Head,
+    Raw,
     Refuse,
     Reset,
     Script,
+    Stale,
     Stall,
     Step,
     Throttle,
     Trailers,
+    Upload,
 )
 from rest_api_client.transport import Exchange, Timeouts
 from rest_api_client.virtual.clock import VirtualClock
@@ -312,6 +317,169 @@ def test_throttled_bytes_trickle() -> None:
     )
     assert played.body() == b"fast" + b"x" * 1000
     assert played.now == pytest.approx(10)
+
+
+def test_a_throttled_head_drips() -> None:
+    """A throttle before the head slows the head too, and does not look silent; garbage as well."""
+    head = Head(200, {"x-long": "y" * 60, "content-length": "1"})
+    played = Played(Throttle(10), head, Chunk(b"x"), End(), timeouts=Timeouts(read=1))
+    assert played.body() == b"x"
+    assert played.now == pytest.approx(len("HTTP/1.1 200 OK\r\ncontent-length: 1\r\nx-long: \r\n\r\n") / 10 + 6.1)
+    garbled = Played(Head(200, CLOSE), Throttle(10), Garbage(b"0123456789"), timeouts=Timeouts(read=1))
+    assert garbled.body() == b"0123456789"
+    assert garbled.now == pytest.approx(1)
+    nothing = Played(Throttle(10), Raw(b""), Garbage(b""))
+    with pytest.raises(RemoteProtocolError):
+        nothing.head()
+
+
+OK = Raw(b"HTTP/1.1 200 Fine\r\nX-Id: 7\r\ncontent-length: 5\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("steps", "body"),
+    [
+        ((OK, Raw(b"01234"), End()), b"01234"),
+        ((OK, Chunk(b"012"), Raw(b"34 and more"), Close()), b"01234"),
+        ((OK, Chunk(b"012"), Garbage(b"345")), b"01234"),
+        ((Raw(b"HTTP/1.1 103\r\n\r\nHTTP/1.1 200 OK\n\n01"), Chunk(b"234"), Close(half=True)), b"01234"),
+        ((Head(200), Chunk(b"01234"), Raw(b"HTTP/1.1 500 More\r\n\r\n"), End()), b"01234"),
+        ((Head(200, LENGTH), Raw(b"01234"), Chunk(b"56789"), End()), b"0123456789"),
+        ((Head(200, CHUNKED), Chunk(b"012"), Raw(b"2\r\n34\r\n"), End()), b"01234"),
+        ((Head(200, CLOSE), Chunk(b"012"), Raw(b"34"), End()), b"01234"),
+        ((Head(204), Raw(b"x"), End()), b""),
+        ((Head(200), Raw(b""), Chunk(b"01234"), Trailers((("x", "1"),)), End()), b"01234"),
+    ],
+)
+def test_raw_bytes_are_read_as_a_client_reads_them(steps: tuple[Step, ...], body: bytes) -> None:
+    """A whole message of raw bytes, a part of it, or bytes behind it."""
+    played = Played(*steps)
+    response = played.head()
+    assert played.exchange.phase == "read"
+    assert run(read(response)) == body
+    assert played.exchange.phase == "done"
+    assert run(read(response)) == b""
+
+
+def test_a_raw_head_is_taken_as_it_is() -> None:
+    """Status, reason, version and the spelling of its fields."""
+    response = Played(Raw(b"HTTP/1.0 299 Odd\r\nX-Id: 7\r\n\r\n"), Close()).head()
+    assert (response.status_code, response.reason, response.http_version) == (299, "Odd", "HTTP/1.0")
+    assert response.headers.multi_items() == [("X-Id", "7")]
+
+
+@pytest.mark.parametrize(
+    ("steps", "error"),
+    [
+        ((Raw(b"HTP/1.1 20O OK\r\n\r\n"), Close()), RemoteProtocolError),
+        ((Raw(b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n"), End()), RemoteProtocolError),
+        ((Raw(b"HTTP/1.1 200 OK\r\ncontent-"), Close()), RemoteProtocolError),
+        ((Raw(b"HTTP/1.1 200 OK\r\ncontent-"), Reset()), ReadError),
+        ((Raw(b"HTTP/1.1 200 OK\r\ncontent-"), Stall()), ReadTimeout),
+        ((Raw(b"HTTP/1.1 200 OK\r\ncontent-"), End()), ReadTimeout),
+        ((Raw(b""), Close()), RemoteProtocolError),
+        ((Throttle(9e9), Raw(b"x" * 200_000), Stall()), RemoteProtocolError),
+        ((Head(200, {"x": "y" * 200_000}), End()), RemoteProtocolError),
+        ((Head(200, {"no token": "y"}), End()), RemoteProtocolError),
+        ((Head(200, {"x": "\x00"}), End()), RemoteProtocolError),
+    ],
+)
+def test_raw_heads_that_are_none(steps: tuple[Step, ...], error: type[Exception]) -> None:
+    """What no client can read ends as on the wire; so does a head no server may send."""
+    played = Played(*steps)
+    with pytest.raises(error):
+        played.head()
+    assert played.exchange.phase == "wait"
+
+
+@pytest.mark.parametrize(
+    ("steps", "error"),
+    [
+        ((OK, Chunk(b"012"), End()), ReadTimeout),
+        ((OK, Chunk(b"012"), Close()), RemoteProtocolError),
+        ((OK, Chunk(b"012"), Reset()), ReadError),
+        ((Head(200, CHUNKED), Chunk(b"012"), Raw(b"zz\r\n"), End()), RemoteProtocolError),
+        ((Head(200, LENGTH), Chunk(b"01"), Raw(b"2"), End()), RemoteProtocolError),
+    ],
+)
+def test_raw_bodies_that_break(steps: tuple[Step, ...], error: type[Exception]) -> None:
+    """What came before the break is there."""
+    response = Played(*steps).head()
+    assert response.stream is not None
+    pieces = aiter(response.stream)
+    got: list[bytes] = []
+
+    async def read_on() -> None:
+        async for piece in pieces:
+            got.append(piece)  # noqa: PERF401  what came before the break counts
+
+    with pytest.raises(error):
+        run(read_on())
+    assert b"".join(got) == b"012"
+    run(response.stream.aclose())
+    with pytest.raises(ClosedError):
+        run(anext(pieces))
+
+
+def test_a_status_without_a_name_has_an_empty_reason() -> None:
+    """On the wire too."""
+    response = Played(Head(799), Raw(b""), Chunk(b"x"), End()).head()
+    assert (response.status_code, response.reason) == (799, "")
+
+
+def test_whoever_plays_is_told_when_the_answer_begins() -> None:
+    """Once, with its first byte: not while nothing comes."""
+    clock = VirtualClock()
+    began: list[float] = []
+    play = Play(Exchange(clock, Timeouts()), SyncRuntime(clock), on_answer=lambda: began.append(clock.monotonic()))
+    play.connect(get(), None)
+    run(play.upload(BytesBody(b""), None, None))
+    answer = run(play.answer(Script(Delay(2), Head(103), Delay(2), Head(200), Chunk(b"x"), End()), get()))
+    assert run(read(answer)) == b"x"
+    assert began == [2]
+
+
+def test_a_stale_connection_needs_a_connection() -> None:
+    """Here is none: refused, with what can show it."""
+    with pytest.raises(ConfigurationError, match="MockServer"):
+        Played(Head(200), Stale()).head()
+
+
+BIG = BytesBody(bytes(3 << 20))
+
+
+def test_a_slow_upload_takes_its_time() -> None:
+    """The answer comes when the last byte was read; what the buffers hold is sent at once."""
+    played = Played(Upload(1 << 20), Head(200), End(), method="PUT", body=BIG, timeouts=Timeouts(write=1))
+    assert played.head().status_code == 200
+    assert played.now == 3
+    (arrival,) = played.transport.requests
+    assert (len(arrival.body), arrival.at) == (3 << 20, 2)
+
+
+def test_an_upload_too_slow_is_a_write_timeout() -> None:
+    """When no byte is taken for as long as that: nobody reads at all, or too slowly."""
+    for rate in (0, 1000):
+        played = Played(Upload(rate), Stall(), method="PUT", body=BIG, timeouts=Timeouts(write=5))
+        with pytest.raises(WriteTimeout, match="5 s"):
+            played.head()
+        assert played.now == 5
+        assert played.exchange.bytes_sent < 2 << 20
+
+
+def test_a_small_upload_that_nobody_reads_is_answered() -> None:
+    """The buffers between take it; the answer comes at once, or never."""
+    small = BytesBody(b"x" * 1000)
+    assert Played(Upload(0), Head(413), Close(), method="PUT", body=small).head().status_code == 413
+    silent = Played(Upload(0), Stall(), method="PUT", body=small)
+    with pytest.raises(ReadTimeout):
+        silent.head()
+
+
+def test_an_answer_to_a_blocked_upload_is_refused() -> None:
+    """What a client meets first depends on its machine."""
+    with pytest.raises(ConfigurationError, match="smaller body"):
+        Played(Upload(0), Head(413), Close(), method="PUT", body=BIG).head()
 
 
 def test_an_aborted_exchange_ends_where_it_waits() -> None:
