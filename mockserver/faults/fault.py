@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from mockserver.faults.answers import problem_script
@@ -41,10 +41,10 @@ _PROBES = (
 
 @dataclass(frozen=True)
 class Named:
-    """A fault that knows how it is written."""
+    """A fault that knows how it is written. Two that are written alike are equal."""
 
     text: str
-    fault: Fault
+    fault: Fault = field(compare=False, repr=False)
 
     def __call__(self, script: Script) -> Script:
         """The script that is played instead."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from mockserver.faults.catalogue import CATALOGUE
 from mockserver.faults.fault import BASIC, Catalogue, Named, parse_fault
 
-KNOWN: Catalogue = {**BASIC}
+KNOWN: Catalogue = {**BASIC, **CATALOGUE}
 
 
 def fault(text: str) -> Named:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from mockserver.faults.fault import Catalogue, naming
+from mockserver.faults.fault import Catalogue, Named, naming
 from mockserver.faults.known import KNOWN
 from mockserver.faults.latency import LATENCIES, Slowness
 from mockserver.faults.rules import FaultRule, NamedMatcher
@@ -108,7 +108,7 @@ class Plan:
             name = {"scenario": "schedule", "fault": "rule"}.get(key, key)
             value = build(term, words, key)
             if name == "rule":
-                rules.append(value if isinstance(value, FaultRule) else FaultRule(value))
+                rules.append(_rule(value, catalogue))
             elif name not in _KEYS:
                 raise ValueError(unknown("setting", key, [*_KEYS, "rule", "scenario"]))
             elif name in found:
@@ -134,6 +134,14 @@ def vocabulary(
 def write_schedule(schedule: Schedule) -> str:
     """A schedule as text: the scenario that made it, or all its phases."""
     return write(schedule, _WORDS)
+
+
+def _rule(value: object, catalogue: Catalogue) -> FaultRule:
+    if isinstance(value, FaultRule):
+        return value
+    if isinstance(value, Named):
+        return FaultRule(value)
+    raise ValueError(unknown("fault", str(value), catalogue))
 
 
 def _check_schedule(schedule: object) -> None:

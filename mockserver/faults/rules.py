@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias, get_args
 
@@ -46,7 +46,7 @@ class NamedMatcher:
     """A condition on requests that has a name, so that a rule with it can be written down."""
 
     text: str
-    matches: Callable[[Seen], bool]
+    matches: Callable[[Seen], bool] = field(compare=False, repr=False)
 
     def __call__(self, seen: Seen) -> bool:
         """Whether it holds."""
@@ -99,6 +99,8 @@ class FaultRule:
             raise ValueError(f"FaultRule.fault={self.fault!r}: give a function, fault('reset') for instance")
         if self.delay is not None and not isinstance(self.delay, Slowness):
             raise ValueError(f"FaultRule.delay={self.delay!r}: give ConstantLatency(0.2) or another distribution")
+        if not isinstance(self.nth, tuple):
+            raise ValueError(f"FaultRule.nth={self.nth!r}: give a tuple, (2,) for the second")
         _check_count("nth", *self.nth)
         _check_count("first", *([] if self.first is None else [self.first]))
         _check_count("every", *([] if self.every is None else [self.every]))
