@@ -15,7 +15,6 @@ from rest_api_client.context import Call, Context
 from rest_api_client.events import AttemptEnded
 from rest_api_client.exceptions import APIError, DeadlineExceeded, HookError, RefusedError, TransportError
 from rest_api_client.http.bodies import finish
-from rest_api_client.http.redaction import redact_url
 from rest_api_client.models import Attempt, Request, Response
 from rest_api_client.reasons import CANCELLED, NO_TIME
 from rest_api_client.transport import ByteStream, Capability, Exchange, Transport
@@ -57,7 +56,18 @@ class AttemptLevel:
             for _ in range(MAX_RESENDS + 1):
                 attempt = _begin(context.call, memory)
                 context.record = attempt.record
-                response = await self._pass(request, attempt)
+                if attempt.options.attempt_headers:
+                    request = request.with_headers(x_call_id=attempt.call.id, x_attempt=str(attempt.record + 1))
+                try:
+                    response = await self._chain(request, attempt)
+                except BaseException as error:
+                    _record(request, attempt, error)
+                    raise
+                try:
+                    _record(request, attempt, response)
+                except BaseException:
+                    await close(response)
+                    raise
                 if attempt.again is None:
                     return response
                 request = attempt.again
@@ -67,32 +77,18 @@ class AttemptLevel:
                 await kept.aclose()
         raise HookError(f"authentication asked for more than {MAX_RESENDS} resends: it may be looping", request=request)
 
-    async def _pass(self, request: Request, attempt: Context) -> Response:
-        if attempt.options.attempt_headers:
-            request = request.with_headers(x_call_id=attempt.call.id, x_attempt=str(attempt.record + 1))
-        try:
-            response = await self._chain(request, attempt)
-        except BaseException as error:
-            if isinstance(error, APIError):
-                error.request = error.request or request
-            _record(request, attempt, error)
-            raise
-        try:
-            _record(request, attempt, response)
-        except BaseException:
-            await close(response)
-            raise
-        return response
-
 
 def _begin(call: Call, memory: dict[str, Kept]) -> Context:
     attempt = Context(call)
     attempt.memory = memory
     attempt.exchange = Exchange(call.runtime.clock, call.options.timeouts, call.deadline)
     started = call.runtime.now() - call.started
-    with call.lock:
+    call.lock.acquire()
+    try:
         attempt.record = len(call.attempts)
         call.attempts.append(Attempt.begun(attempt.record + 1, started))
+    finally:
+        call.lock.release()
     return attempt
 
 
@@ -101,12 +97,13 @@ def _record(request: Request, context: Context, result: Response | BaseException
     call, exchange = context.call, context.exchange
     assert exchange is not None
     record = call.attempts[context.record]
-    record.url = redact_url(str(request.url))
+    record.sent_to = request.url
     record.elapsed = call.runtime.now() - call.started - record.started
     record.sent = exchange.bytes_sent
     record.peer = exchange.peer
     record.http_version = exchange.http_version
-    record.notes += context.notes
+    if context.notes:
+        record.notes += context.notes
     if isinstance(result, Response):
         record.status_code = result.status_code
         outcome = context.classify(request, result)
@@ -116,12 +113,14 @@ def _record(request: Request, context: Context, result: Response | BaseException
         call.last = result
     else:
         _record_error(request, context, record, result)
-    if context.emit is not None:
+    if context.emit is not None and (call.only is None or AttemptEnded in call.only):
         context.tell(AttemptEnded, request, attempt=record)
 
 
 def _record_error(request: Request, context: Context, record: Attempt, error: BaseException) -> None:
     """Write down how it failed. asyncio, trio and threads cancel with classes of their own: here all are one."""
+    if isinstance(error, APIError):
+        error.request = error.request or request
     if isinstance(error, APIError) and error.response is not None:
         record.status_code = error.response.status_code
     if isinstance(error, Exception):

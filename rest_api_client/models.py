@@ -127,8 +127,20 @@ class Note:
     wait: float = 0.0
 
 
+class _Sent:
+    """Where an attempt went: few ever read that, so it is masked and written out when somebody does."""
+
+    sent_to: URL | None = None
+
+    def __getattr__(self, name: str) -> str:
+        if name != "url":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self.url = "" if self.sent_to is None else redact_url(str(self.sent_to))
+        return self.url
+
+
 @dataclass(kw_only=True)
-class Attempt:
+class Attempt(_Sent):
     """One request that was put on the wire, or that the chain stopped just before.
 
     Written while the call runs; what `response.attempts` gives is finished.
@@ -168,7 +180,7 @@ class Attempt:
         """A record of what has just begun. Only what is known is set; the rest are the class's defaults."""
         record = cls.__new__(cls)
         record.number, record.started = number, started
-        record.elapsed, record.url, record.reason = 0.0, "", IN_FLIGHT
+        record.elapsed, record.reason = 0.0, IN_FLIGHT
         return record
 
 

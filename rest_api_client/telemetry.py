@@ -69,20 +69,17 @@ class Telemetry:
 
     sinks: tuple[Sink, ...] = ()
     stage = Stage.CALL_TELEMETRY
-    _emit: Sink | None = field(init=False, compare=False, repr=False)
-    _emit_and_log: Sink = field(init=False, compare=False, repr=False)
+    _emit: Sink = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_emit", fan_out(self.sinks))
-        object.__setattr__(self, "_emit_and_log", fan_out((*self.sinks, log_event)))
+        object.__setattr__(self, "_emit", fan_out((*self.sinks, log_event)))
 
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
         """Hand on, and tell how the call began and ended."""
-        emit, only = self._audience()
-        if emit is None:
-            return await proceed(request, context)
-        context.emit = context.call.emit = emit
+        # Who listens, and to what: everything, or, where only the log's warnings can be wanted, just those.
+        only = None if self.sinks or LOGGER.isEnabledFor(logging.INFO) else _WARNINGS
         context.call.only = only
+        context.emit = context.call.emit = self._emit
         if only is None:
             context.tell(CallStarted, request, url=redact_url(str(request.url)))
         if context.withheld:
@@ -95,13 +92,6 @@ class Telemetry:
         if only is None or response.status_code >= 500:
             _tell_end(request, context, response)
         return response
-
-    def _audience(self) -> tuple[Sink | None, frozenset[type[Event]] | None]:
-        """Who listens, and to what: everything, or, where only the log's warnings are wanted, just those."""
-        warns = LOGGER.isEnabledFor(logging.WARNING)
-        if self._emit is not None or LOGGER.isEnabledFor(logging.INFO):
-            return (self._emit_and_log if warns else self._emit), None
-        return (log_event, _WARNINGS) if warns else (None, None)
 
 
 def _tell_end(request: Request, context: Context, result: Response | BaseException) -> None:

@@ -11,7 +11,7 @@ A request that is not at home (`Request.at_home`) passes untouched, whatever the
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -208,8 +208,13 @@ class Authentication:
     def __post_init__(self) -> None:
         object.__setattr__(self, "auth", as_auth(self.auth))
 
-    async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
+    def __call__(self, request: Request, context: Context, proceed: Proceed) -> Awaitable[Response]:
         """Send the request with its credential, and have it sent again where the scheme asks for that."""
+        if self.auth is None and context.options.auth is UNSET:
+            return proceed(request, context)
+        return self._authenticated(request, context, proceed)
+
+    async def _authenticated(self, request: Request, context: Context, proceed: Proceed) -> Response:
         memory = cast("dict[str, Any]", context.memory)
         running: RunningFlow | None = memory.get(_MEMORY)
         if running is None:

@@ -95,7 +95,7 @@ class CookieJar:
         self._public_suffix = public_suffix
         self._renew_lock()
         in_child(self._renew_lock)
-        self._cookies: OrderedDict[_Key, Cookie] = OrderedDict()  # least recently used first
+        self.held: OrderedDict[_Key, Cookie] = OrderedDict()  # least recently used first
         self._domains: dict[str, OrderedDict[_Key, None]] = {}  # the same, by domain
         self._secure: dict[str, set[_Key]] = {}  # those that are Secure, by name
         self._created = 0
@@ -129,7 +129,7 @@ class CookieJar:
         with self._lock:
             found = [cookie for cookie in self._alive(source.host, now) if source.gets(cookie)]
             for cookie in found:
-                self._cookies.move_to_end(_key(cookie))
+                self.held.move_to_end(_key(cookie))
                 self._domains[cookie.domain].move_to_end(_key(cookie))
         found.sort(key=lambda cookie: (-len(cookie.path), cookie.created))
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in found) or None
@@ -180,17 +180,17 @@ class CookieJar:
         """Forget all cookies, or those of a domain, or those of a name, or those of both."""
         wanted = None if domain is None else _canonical(domain)
         with self._lock:
-            for key in list(self._cookies):
+            for key in list(self.held):
                 if wanted in {None, key.domain} and name in {None, key.name}:
                     self._drop(key)
 
     def __iter__(self) -> Iterator[Cookie]:
         with self._lock:
-            cookies = list(self._cookies.values())
+            cookies = list(self.held.values())
         return iter(sorted(cookies, key=lambda cookie: cookie.created))
 
     def __len__(self) -> int:
-        return len(self._cookies)
+        return len(self.held)
 
     def __repr__(self) -> str:
         return f"<CookieJar of {len(self)}>"
@@ -235,21 +235,21 @@ class CookieJar:
         if not secure and self._shadows_secure(cookie):
             return
         key = _key(cookie)
-        known = self._cookies.get(key)
+        known = self.held.get(key)
         if known is not None:
             self._drop(key)
         if cookie.expires is not None and cookie.expires <= now:
             return
         self._created += 1
-        self._cookies[key] = replace(cookie, created=known.created if known else self._created)
+        self.held[key] = replace(cookie, created=known.created if known else self._created)
         keys = self._domains.setdefault(cookie.domain, OrderedDict())
         keys[key] = None
         if cookie.secure:
             self._secure.setdefault(cookie.name, set()).add(key)
         if len(keys) > MAX_PER_DOMAIN:
-            self._drop(next((key for key in keys if _expired(self._cookies[key], now)), next(iter(keys))))
-        if len(self._cookies) > MAX_COOKIES:
-            self._drop(next(iter(self._cookies)))
+            self._drop(next((key for key in keys if _expired(self.held[key], now)), next(iter(keys))))
+        if len(self.held) > MAX_COOKIES:
+            self._drop(next(iter(self.held)))
 
     def _shadows_secure(self, cookie: Cookie) -> bool:
         """Whether a cookie from plain http would stand in for a Secure one (RFC 6265bis, section 5.7, step 16)."""
@@ -263,12 +263,12 @@ class CookieJar:
         """Under the lock: cookies of a host and its parents; those that have expired are dropped."""
         keys = [key for domain in _with_parents(host) for key in self._domains.get(domain, ())]
         for key in keys:
-            if _expired(self._cookies[key], now):
+            if _expired(self.held[key], now):
                 self._drop(key)
-        return [self._cookies[key] for key in keys if key in self._cookies]
+        return [self.held[key] for key in keys if key in self.held]
 
     def _drop(self, key: _Key) -> None:
-        del self._cookies[key]
+        del self.held[key]
         keys = self._domains[key.domain]
         del keys[key]
         if not keys:

@@ -55,14 +55,17 @@ class Userinfo(NamedTuple):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class URL:
-    """An absolute http or https URL, encoded as it is sent. `str()` gives it back; `repr` masks secrets in it."""
+    """An absolute http or https URL, encoded as it is sent. `str()` gives it back; `repr` masks secrets in it.
+
+    `origin_text` is the origin as text: the name of most states.
+    """
 
     scheme: str
     host: str
     port: int
     target: str
     fragment: str = ""
-    _origin_text: str = field(default="", init=False, compare=False)
+    origin_text: str = field(init=False, compare=False)
 
     @classmethod
     def parse(cls, text: str) -> URL:
@@ -78,12 +81,12 @@ class URL:
         """What credentials belong to."""
         return _origin(self.scheme, self.host, self.port)
 
-    @property
-    def origin_text(self) -> str:
-        """The origin as text: the name of most states. Several policies ask for it, so it is made once."""
-        if not self._origin_text:
-            object.__setattr__(self, "_origin_text", str(self.origin))
-        return self._origin_text
+    def __getattr__(self, name: str) -> str:
+        # Only what was not set yet is asked for here: the origin's text, which several policies then simply read.
+        if name != "origin_text":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        object.__setattr__(self, name, text := str(self.origin))
+        return text
 
     @property
     def netloc(self) -> str:

@@ -18,6 +18,7 @@ most a hundred samples a second are taken, whatever the traffic. So the usual pa
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final
@@ -89,13 +90,19 @@ class AttemptTimes:
         object.__setattr__(bound, "_gate", _Gate(0.0))
         return bound
 
-    async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
+    def __call__(self, request: Request, context: Context, proceed: Proceed) -> Awaitable[Response]:
         """Make the attempt, and learn how long it takes.
 
         Raises:
             DeadlineExceeded: at once, where the attempt would not finish in the time left.
         """
         now, deadline, gate = context.runtime.now(), context.call.deadline, self._gate
+        if now < gate.next and (deadline is None or deadline - now >= gate.enough):
+            return proceed(request, context)
+        return self._watched(request, context, proceed, now)
+
+    async def _watched(self, request: Request, context: Context, proceed: Proceed, now: float) -> Response:
+        deadline, gate = context.call.deadline, self._gate
         if deadline is not None and deadline - now < gate.enough:
             await self._check(request, context, deadline - now)
         if now < gate.next:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from rest_api_client.checks import check_at_least, check_share, check_whole
 from rest_api_client.exceptions import ConfigurationError
@@ -160,13 +160,18 @@ class BudgetBucket:
 class BudgetState(MemoryState[BudgetCommand]):
     """The buckets of a `RetryBudget` in this process, with a short way for what every call does."""
 
+    _objects: Any
+
     def deposit(self, key: str) -> bool:
         """Count a call; False where the key is new, and `apply` has to begin it. Needs no clock and no coroutine."""
-        with self._lock:
-            bucket = self._objects.get(key)
-            if isinstance(bucket, BudgetBucket):
+        self._lock.acquire()
+        try:
+            bucket: BudgetBucket | None = self._objects.get(key)
+            if bucket is not None:
                 bucket.deposits += 1
                 return True
+        finally:
+            self._lock.release()
         return False
 
 

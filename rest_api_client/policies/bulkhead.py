@@ -75,7 +75,7 @@ class Bulkhead:
             BulkheadFull: there is none, and no room to wait for one, or no turn came in time.
             LoadShed: its place in the line went to a more important call.
         """
-        door, key = self.door, key_of(self.key, request)
+        door, key = self.door, request.url.origin_text if self.key == "origin" else key_of(self.key, request)
         assert door is not None, "bind() first: a pipeline does"
         short = door.short
         token = (short.enter(key) if short is not None else 0) or await door.enter(key, request, context)

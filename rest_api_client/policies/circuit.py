@@ -288,7 +288,6 @@ class Breaker:
             self.openings += 1
         elif state is Circuit.CLOSED:
             self.openings = 0
-        self.success = Report(self.epoch, False)
 
     @property
     def rest(self) -> float:
@@ -304,13 +303,22 @@ class Circuits(MemoryState[BreakerCommand]):
 
     _objects: Any
 
-    def closed(self, key: str) -> Report | None:
-        """What to report of a call that is let pass and succeeds, if the key's circuit is closed; else None: ask.
+    def closed(self, key: str) -> Breaker | None:
+        """The key's breaker, if it is closed and lets every call pass; else None: ask.
 
-        Nothing is locked: should the circuit open meanwhile, the report is of a state that has gone, and not counted.
+        Nothing is locked: should the circuit open meanwhile, what is reported is of a state that has gone, and not
+        counted.
         """
         breaker: Breaker | None = self._objects.get(key)
-        if breaker is None:
-            return None
-        success = breaker.success
-        return success if breaker.state is Circuit.CLOSED else None
+        return breaker if breaker is not None and breaker.state is Circuit.CLOSED else None
+
+    def succeeded(self, breaker: Breaker, key: str, epoch: int) -> None:
+        """Count the quick success of a call that a closed circuit let pass: the usual end, which changes no state."""
+        self._lock.acquire()
+        try:
+            if breaker.epoch == epoch and self._objects.get(key) is breaker:
+                breaker.streak = 0
+                breaker.window.count(False, False, self._now())
+                self._objects.move_to_end(key)
+        finally:
+            self._lock.release()

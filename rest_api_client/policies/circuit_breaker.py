@@ -7,8 +7,8 @@ client's own policies count as nothing, and so does an attempt that was cancelle
 deadline cut off while it was on the wire is a failure. How long a call took is counted without what this client's own
 policies held it back.
 
-A call that passes a closed circuit of this process costs one question to the state, at its end: `Circuits` shows a
-closed one without being asked. A shared store is asked twice.
+A call that passes a closed circuit of this process has a short way: `Circuits` shows a closed one without being asked,
+and takes a success without a command. A shared store is asked twice.
 """
 
 from __future__ import annotations
@@ -53,11 +53,14 @@ class CircuitBreaker(CircuitRules):
 
     key: Key = "origin"
     state: State[BreakerCommand] | None = field(default=None, compare=False, repr=False)
+    short: Circuits | None = field(default=None, init=False, compare=False, repr=False)
     stage = Stage.CIRCUIT_BREAKER
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_key(NAME, self.key)
+        if self.slow_after is None and isinstance(self.state, Circuits):
+            object.__setattr__(self, "short", self.state)
 
     def bind(self, runtime: Runtime) -> CircuitBreaker:
         """This policy with breakers of its own, unless it was given some."""
@@ -71,10 +74,10 @@ class CircuitBreaker(CircuitRules):
         """
         state = self.state
         assert state is not None, "bind() first: a pipeline does"
-        key = key_of(self.key, request)
-        success = state.closed(key) if isinstance(state, Circuits) else None
-        if success is None:
-            success = await self._enter(state, key, request, context)
+        key = request.url.origin_text if self.key == "origin" else key_of(self.key, request)
+        short = self.short
+        closed = None if short is None else short.closed(key)
+        epoch = await self._enter(state, key, request, context) if closed is None else closed.epoch
         began = 0.0 if self.slow_after is None else context.runtime.now()
         failed: bool | None = None
         try:
@@ -84,11 +87,10 @@ class CircuitBreaker(CircuitRules):
             failed = _failed(request, context, error)
             raise
         finally:
-            report = success
-            if failed is not False or self.slow_after is not None:
-                report = Report(success.token, failed, self._slow(context, began))
-            decision = await state.apply(key, report)
-            if decision.change is not None:
+            if failed is False and short is not None and closed is not None:
+                short.succeeded(closed, key, epoch)
+            else:
+                decision = await state.apply(key, Report(epoch, failed, self._slow(context, began)))
                 _tell_change(decision, key, request, context)
         return response
 
@@ -98,8 +100,8 @@ class CircuitBreaker(CircuitRules):
         held = sum(note.wait for note in context.notes)
         return context.runtime.now() - began - held >= self.slow_after
 
-    async def _enter(self, state: State[BreakerCommand], key: str, request: Request, context: Context) -> Report:
-        """The report of a success, once the state has let the call pass."""
+    async def _enter(self, state: State[BreakerCommand], key: str, request: Request, context: Context) -> int:
+        """The epoch of the circuit that let the call pass."""
         decision = await state.apply(key, ENTER)
         if decision.change is not None:
             _tell_change(replace(decision, reason=Change.RESTED), key, request, context)
@@ -107,7 +109,7 @@ class CircuitBreaker(CircuitRules):
             context.note(NAME, decision.reason)
         if decision.verdict != "allow":
             self._refuse(decision, key, request, context)
-        return Report(decision.token, False)
+        return decision.token
 
     def _refuse(self, decision: Decision, key: str, request: Request, context: Context) -> NoReturn:
         retry_after = decision.wait or None

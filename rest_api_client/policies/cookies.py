@@ -38,7 +38,7 @@ class ForeignJars:
     """One jar for each foreign origin."""
 
     def __init__(self) -> None:
-        self._jars: OrderedDict[Origin, CookieJar] = OrderedDict()
+        self.held: OrderedDict[Origin, CookieJar] = OrderedDict()
         self._renew_lock()
         in_child(self._renew_lock)
 
@@ -46,19 +46,19 @@ class ForeignJars:
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._jars)
+        return len(self.held)
 
     def find(self, origin: Origin) -> CookieJar | None:
         """The origin's jar, if it ever set a cookie while it was foreign."""
-        return self._jars.get(origin)
+        return self.held.get(origin)
 
     def make(self, origin: Origin) -> CookieJar:
         """The origin's jar."""
         with self._lock:
-            jar = self._jars.setdefault(origin, CookieJar())
-            self._jars.move_to_end(origin)
-            if len(self._jars) > MAX_FOREIGN_ORIGINS:
-                self._jars.popitem(last=False)
+            jar = self.held.setdefault(origin, CookieJar())
+            self.held.move_to_end(origin)
+            if len(self.held) > MAX_FOREIGN_ORIGINS:
+                self.held.popitem(last=False)
             return jar
 
 
@@ -81,7 +81,8 @@ class Cookies:
 
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
         """Send the request with its cookies, and store those of the answer."""
-        if self.jar or self.foreign:
+        foreign = self.foreign
+        if self.jar.held or (foreign is not None and foreign.held):
             now = context.runtime.time()
             self._tell_withheld(request, context, now)
             request = self._with_cookies(request, now)

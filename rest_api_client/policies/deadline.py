@@ -113,15 +113,14 @@ class Deadline:
 
     def moment(self, context: Context) -> float | None:
         """When the call is to be over, by its own wish or by what surrounds it; None for no limit."""
-        asked = context.options.deadline
-        if isinstance(asked, Unset):
-            seconds = None if context.options.stream else self.seconds
+        options = context.options
+        seconds = options.deadline
+        if isinstance(seconds, Unset):
+            seconds = None if options.stream else self.seconds
         else:
-            check_above_zero("", off="no deadline", deadline=asked)
-            seconds = asked
+            check_above_zero("", off="no deadline", deadline=seconds)
         own = None if seconds is None else context.call.started + seconds
-        ambient = ambient_moment(context.runtime.clock)
-        return own if ambient is None else earlier(own, ambient)
+        return own if ambient_deadline.get() is None else earlier(own, ambient_moment(context.runtime.clock))
 
 
 def _raise_exceeded(request: Request, context: Context, moment: float, error: TimeoutError) -> NoReturn:

@@ -9,6 +9,7 @@ grow old.
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import Final, Protocol
 
 BUCKETS: Final = 10
@@ -29,19 +30,19 @@ class FailureWindow(Protocol):
 class TimeWindow:
     """The outcomes of the last `seconds`, in ten buckets."""
 
-    __slots__ = ("_buckets", "_newest", "_width", "calls", "failures", "slow")
+    __slots__ = ("_buckets", "_ends", "_newest", "_width", "calls", "failures", "slow")
 
     def __init__(self, seconds: float) -> None:
         self._width = seconds / BUCKETS
+        self._ends = -inf
         self._newest = [-BUCKETS, 0, 0, 0]  # number, calls, failures, slow
         self._buckets: deque[list[int]] = deque([self._newest])
         self.calls = self.failures = self.slow = 0
 
     def count(self, failed: bool, slow: bool, now: float) -> None:
         """Add one outcome and forget what no longer counts."""
-        number = int(now // self._width)
-        if number != self._newest[0]:
-            self._turn(number)
+        if now >= self._ends:
+            self._turn(int(now // self._width))
         bucket = self._newest
         bucket[1] += 1
         self.calls += 1
@@ -53,6 +54,9 @@ class TimeWindow:
             self.slow += 1
 
     def _turn(self, number: int) -> None:
+        self._ends = (number + 1) * self._width
+        if number == self._newest[0]:
+            return
         self._newest = [number, 0, 0, 0]
         buckets = self._buckets
         buckets.append(self._newest)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from rest_api_client.http.rate_limit_fields import Reading
 from rest_api_client.policies.quotas import Land, Peek, QuotaCommand, Return, Take, until
@@ -92,7 +92,9 @@ class Pace:
 
     def take(self, now: float) -> int:
         """A token for whoever comes now, or 0."""
-        return self._issue(now) if self._quiet or not self._wait(0, now)[0] else 0
+        if self._quiet:
+            return self.sent.issue()
+        return 0 if self._wait(0, now)[0] else self._issue(now)
 
     def land(self, token: int, now: float) -> None:
         """A request was answered without a word on limits, or has failed."""
@@ -154,6 +156,8 @@ class Pace:
 class PaceState(MemoryState[PaceCommand]):
     """Pace by key in this process, and the lines to it, with a short way for the usual case: see `QuotaState`."""
 
+    _objects: Any
+
     def __init__(self, fresh: Callable[[], Pace], now: Callable[[], float]) -> None:
         super().__init__(fresh, now)
         self.lines = WaitingLines()
@@ -162,19 +166,25 @@ class PaceState(MemoryState[PaceCommand]):
         """A token, if there is one for whoever comes now and nobody is overtaken; else 0: `apply` says why."""
         if key in self.lines.busy:
             return 0
-        with self._lock:
-            pace = self._objects.get(key)
-            if not isinstance(pace, Pace):  # a new key: `apply` begins it
+        self._lock.acquire()
+        try:
+            pace: Pace | None = self._objects.get(key)
+            if pace is None:  # a new key: `apply` begins it
                 return 0
             self._objects.move_to_end(key)
             return pace.take(self._now())
+        finally:
+            self._lock.release()
 
     def land(self, key: str, token: int) -> None:
         """A request was answered without a word on limits."""
-        with self._lock:
-            pace = self._objects.get(key)
-            if isinstance(pace, Pace):
+        self._lock.acquire()
+        try:
+            pace: Pace | None = self._objects.get(key)
+            if pace is not None:
                 pace.land(token, self._now())
+        finally:
+            self._lock.release()
 
 
 def _key(reading: Reading) -> str:

@@ -10,6 +10,7 @@ the same lock: without a command, a decision or a coroutine. It is a matter of s
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from rest_api_client.policies.permits import PermitCommand, Permits
 from rest_api_client.policies.priority_queue import PriorityLines
@@ -24,6 +25,8 @@ class PermitState(MemoryState[PermitCommand]):
         now: monotonic seconds; the same clock for all who share this.
     """
 
+    _objects: Any
+
     def __init__(self, fresh: Callable[[], Permits], now: Callable[[], float]) -> None:
         super().__init__(fresh, now)
         self.lines = PriorityLines()
@@ -32,17 +35,23 @@ class PermitState(MemoryState[PermitCommand]):
         """The token of a permit, if one is free and nobody is overtaken; else 0."""
         if key in self.lines.busy:
             return 0
-        with self._lock:
-            permits = self._objects.get(key)
-            if not isinstance(permits, Permits):  # a new key: `apply` begins it
+        self._lock.acquire()
+        try:
+            permits: Permits | None = self._objects.get(key)
+            if permits is None:  # a new key: `apply` begins it
                 return 0
             self._objects.move_to_end(key)
             return permits.enter()
+        finally:
+            self._lock.release()
 
     def leave(self, key: str, token: int) -> bool:
         """Take a permit back of which nothing is to be learned; whether somebody waits for one."""
-        with self._lock:
-            permits = self._objects.get(key)
-            if isinstance(permits, Permits):
+        self._lock.acquire()
+        try:
+            permits: Permits | None = self._objects.get(key)
+            if permits is not None:
                 permits.leave(token)
+        finally:
+            self._lock.release()
         return key in self.lines.busy

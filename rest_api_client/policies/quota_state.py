@@ -11,6 +11,7 @@ the same.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from rest_api_client.policies.dimensions import Limits
 from rest_api_client.policies.quotas import Costs, QuotaCommand
@@ -26,6 +27,8 @@ class QuotaState(MemoryState[QuotaCommand]):
         now: monotonic seconds; the same clock for all who share this.
     """
 
+    _objects: Any
+
     def __init__(self, fresh: Callable[[], Limits], now: Callable[[], float]) -> None:
         super().__init__(fresh, now)
         self.lines = WaitingLines()
@@ -34,16 +37,22 @@ class QuotaState(MemoryState[QuotaCommand]):
         """A token, if there is one for whoever comes now and nobody is overtaken; else 0."""
         if key in self.lines.busy and any(costs):
             return 0
-        with self._lock:
-            limits = self._objects.get(key)
-            if not isinstance(limits, Limits):  # a new key: `apply` begins it
+        self._lock.acquire()
+        try:
+            limits: Limits | None = self._objects.get(key)
+            if limits is None:  # a new key: `apply` begins it
                 return 0
             self._objects.move_to_end(key)
             return limits.take(costs, self._now())
+        finally:
+            self._lock.release()
 
     def end(self, key: str, token: int) -> None:
         """Take a token back, with what it was taken for; see `Limits.end`."""
-        with self._lock:
-            limits = self._objects.get(key)
-            if isinstance(limits, Limits):
+        self._lock.acquire()
+        try:
+            limits: Limits | None = self._objects.get(key)
+            if limits is not None:
                 limits.end(token, None, self._now())
+        finally:
+            self._lock.release()

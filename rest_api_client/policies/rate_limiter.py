@@ -74,6 +74,7 @@ class RateLimit:
     max_wait: float | None = None
     state: State[QuotaCommand] | None = field(default=None, compare=False, repr=False)
     tokens: TokenQueue | None = field(default=None, init=False, compare=False, repr=False)
+    short: QuotaState | None = field(default=None, init=False, compare=False, repr=False)
     prices: Prices = field(init=False, compare=False, repr=False)
     usual: Costs | None = field(init=False, compare=False, repr=False)
     stage = Stage.RATE_LIMIT
@@ -91,6 +92,7 @@ class RateLimit:
         prices = Prices(tuple(self.dimensions()), self.cost, self.true_cost)
         if self.state is not None:
             object.__setattr__(self, "tokens", TokenQueue(NAME, self.state, self.max_wait, self.too_large))
+            object.__setattr__(self, "short", self.state if isinstance(self.state, QuotaState) else None)
         object.__setattr__(self, "prices", prices)
         object.__setattr__(self, "usual", None if callable(self.cost) else prices.usual)
 
@@ -142,8 +144,8 @@ class RateLimit:
         """
         tokens, key = self.tokens, "client" if self.key == "client" else key_of(self.key, request)
         assert tokens is not None, "bind() first: a pipeline does"
-        state, costs = tokens.state, self.prices.of(request) if self.usual is None else self.usual
-        token = state.take(key, costs) if isinstance(state, QuotaState) else 0
+        short, costs = self.short, self.prices.of(request) if self.usual is None else self.usual
+        token = short.take(key, costs) if short is not None else 0
         if not token:
             token = await tokens.take(key, request, context, Take(costs))
         try:
@@ -151,8 +153,8 @@ class RateLimit:
         except BaseException as error:
             await tokens.end(key, token, context, error)
             raise
-        if self.true_cost is None and isinstance(state, QuotaState):
-            state.end(key, token)
+        if short is not None and self.true_cost is None:
+            short.end(key, token)
         else:
             await self._settle(tokens, key, token, costs, request, response)
         return response

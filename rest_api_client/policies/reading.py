@@ -41,7 +41,11 @@ class Decode:
         response = await proceed(request, context)
         limits = self.limits.for_stream() if context.options.stream else self.limits
         try:
-            _check_head(response, limits)
+            lines, size = response.headers.size
+            if limits.max_headers is not None and lines > limits.max_headers:
+                raise _too_many(lines, limits.max_headers)
+            if limits.max_header_bytes is not None and size > limits.max_header_bytes:
+                raise _too_large(size, limits.max_header_bytes)
             if response.stream is not None:
                 response.stream = DecodedStream(response, response.stream, limits)
         except APIError as error:
@@ -51,18 +55,18 @@ class Decode:
         return response
 
 
-def _check_head(response: Response, limits: BodyLimits) -> None:
-    lines, size = response.headers.size
-    if limits.max_headers is not None and lines > limits.max_headers:
-        raise ResponseTooLarge(
-            f"the answer has {lines} header fields, more than {limits.max_headers}: "
-            "if the server means it, raise BodyLimits(max_headers=...)"
-        )
-    if limits.max_header_bytes is not None and size > limits.max_header_bytes:
-        raise ResponseTooLarge(
-            f"the answer's header fields have {size} bytes, more than {limits.max_header_bytes}: "
-            "if the server means it, raise BodyLimits(max_header_bytes=...)"
-        )
+def _too_many(lines: int, most: int) -> ResponseTooLarge:
+    return ResponseTooLarge(
+        f"the answer has {lines} header fields, more than {most}: "
+        "if the server means it, raise BodyLimits(max_headers=...)"
+    )
+
+
+def _too_large(size: int, most: int) -> ResponseTooLarge:
+    return ResponseTooLarge(
+        f"the answer's header fields have {size} bytes, more than {most}: "
+        "if the server means it, raise BodyLimits(max_header_bytes=...)"
+    )
 
 
 class DecodedStream:
@@ -111,6 +115,8 @@ class Read:
         response = await proceed(request, context)
         if context.options.stream and response.status_code < 400:
             return await _judged(request, response, context)
+        if response.stream is None:
+            return response
         return await read(response, ERROR_BODY if context.options.stream else None)
 
 

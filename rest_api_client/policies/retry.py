@@ -127,6 +127,8 @@ class RetryConfig:
     budget: Budget | None = field(default_factory=RetryBudget)
     state: State[BudgetCommand] | None = field(default=None, compare=False, repr=False)
     _listens: bool = field(default=False, init=False, compare=False, repr=False)
+    _deposits: State[BudgetCommand] | None = field(default=None, init=False, compare=False, repr=False)
+    _short: BudgetState | None = field(default=None, init=False, compare=False, repr=False)
     stage = Stage.RETRY
 
     def __post_init__(self, max_retries: int | None) -> None:
@@ -150,6 +152,9 @@ class RetryConfig:
         flags = ("retry_unsafe", "retry_nested", "respect_retry_after")
         check_flag(name, **{flag: getattr(self, flag) for flag in flags})
         object.__setattr__(self, "_listens", self.budget is not None and self.budget.hears == "ends")
+        if self.budget is not None and self.budget.hears == "calls":
+            object.__setattr__(self, "_deposits", self.state)
+            object.__setattr__(self, "_short", self.state if isinstance(self.state, BudgetState) else None)
 
     def bind(self, runtime: Runtime) -> RetryConfig:
         """This policy with a budget of its own, unless it was given one or has none."""
@@ -161,11 +166,10 @@ class RetryConfig:
 
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
         """Send the request until its result stands."""
-        state = self.state
-        if self.budget is not None and self.budget.hears == "calls" and state is not None:
-            origin = str(request.url.origin)
-            if not (isinstance(state, BudgetState) and state.deposit(origin)):
-                await state.apply(origin, DEPOSIT)
+        if self._deposits is not None:
+            origin, short = request.url.origin_text, self._short
+            if short is None or not short.deposit(origin):
+                await self._deposits.apply(origin, DEPOSIT)
         course: Course | None = None
         while True:
             result: Response | Exception
@@ -176,7 +180,7 @@ class RetryConfig:
             try:
                 outcome = context.classify(request, result)
                 if outcome.kind is Kind.OK and not self._listens:
-                    return _stand(result, context)
+                    return result if isinstance(result, Response) else _stand(result, context)
                 course = course or Course(request, context)
                 decided = await self._judge(course, course.tried(result, outcome))
                 _note(course, decided, outcome)

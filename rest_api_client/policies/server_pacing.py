@@ -67,6 +67,7 @@ class ServerPacing:
     dialects: tuple[Dialect, ...] = ()
     state: State[PaceCommand] | None = field(default=None, compare=False, repr=False)
     tokens: TokenQueue | None = field(default=None, init=False, compare=False, repr=False)
+    short: PaceState | None = field(default=None, init=False, compare=False, repr=False)
     scopes: _Scopes = field(default_factory=dict, init=False, compare=False, repr=False)
     stage = Stage.RATE_LIMIT
 
@@ -77,6 +78,7 @@ class ServerPacing:
         object.__setattr__(self, "dialects", _functions(self.dialects))
         if self.state is not None:
             object.__setattr__(self, "tokens", TokenQueue(NAME, self.state, self.max_wait))
+            object.__setattr__(self, "short", self.state if isinstance(self.state, PaceState) else None)
 
     def fresh(self) -> Pace:
         """The pure object of one key."""
@@ -92,10 +94,11 @@ class ServerPacing:
         Raises:
             RateLimitExceeded: that would be too late; `retry_after` says when.
         """
-        tokens, key = self.tokens, self._key(request) if self.scopes else key_of(self.key, request)
+        tokens, key = self.tokens, request.url.origin_text if self.key == "origin" else key_of(self.key, request)
+        if self.scopes:
+            key = self._key(request)
         assert tokens is not None, "bind() first: a pipeline does"
-        state = tokens.state
-        short = state if isinstance(state, PaceState) else None
+        short = self.short
         token = (short.take(key) if short is not None else 0) or await tokens.take(key, request, context)
         try:
             response = await proceed(request, context)
@@ -105,11 +108,11 @@ class ServerPacing:
             await tokens.end(key, token, context, error)
             raise
         if lesson is not None:
-            await self._teach(state, key, request, *lesson)
+            await self._teach(tokens.state, key, request, *lesson)
         elif short is not None:
             short.land(key, token)
         else:
-            await state.apply(key, Land(token))
+            await tokens.state.apply(key, Land(token))
         if key in tokens.lines.busy:
             tokens.lines.nudge(key)
         return response

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Sequence
-from contextlib import AbstractContextManager
-from contextvars import Token, copy_context
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
 
@@ -105,7 +105,7 @@ class SyncRuntime:
 
     def fail_after(self, deadline: float | None) -> AbstractContextManager[None]:
         """Publish a deadline for the block; TimeoutError if it has passed or a wait in the block reaches it."""
-        return _PublishedDeadline(self, deadline)
+        return nullcontext() if deadline is None else _PublishedDeadline(deadline, self.now)
 
     async def race(
         self,
@@ -272,29 +272,24 @@ class _SyncEvent:
         return self._set
 
 
-class _PublishedDeadline:
-    """The block of `fail_after` in a thread."""
+class _PublishedDeadline(Deadline):
+    """The block of `fail_after` in a thread, and the deadline that it publishes."""
 
-    __slots__ = ("_deadline", "_runtime", "_token")
+    __slots__ = ("_now", "_token")
 
-    def __init__(self, runtime: SyncRuntime, at: float | None) -> None:
-        self._runtime = runtime
-        self._deadline = None if at is None else Deadline(at)
-        self._token: Token[Deadline | None] | None = None
+    def __init__(self, at: float, now: Callable[[], float]) -> None:
+        self.at = at
+        self._now = now
 
     def __enter__(self) -> None:
-        deadline = self._deadline
-        if deadline is None:
-            return
-        if deadline.at <= self._runtime.now():
+        if self.at <= self._now():
             raise TimeoutError("the deadline had already passed")
         outer = current_deadline.get()
-        self._token = current_deadline.set(deadline if outer is None or deadline.at < outer.at else outer)
+        self._token = current_deadline.set(self if outer is None or self.at < outer.at else outer)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._token is not None:
-            current_deadline.reset(self._token)
-        if isinstance(error, Aborted) and error.deadline is self._deadline is not None:
+        current_deadline.reset(self._token)
+        if error is not None and isinstance(error, Aborted) and error.deadline is self:
             raise TimeoutError("the deadline passed") from error

@@ -104,6 +104,17 @@ def test_requests_and_attempts_travel(duplicate: Callable[[Any], Any]) -> None:
     assert duplicate(attempt) == attempt
 
 
+def test_an_attempt_shows_its_url_masked() -> None:
+    """Written out when somebody reads it; "" where nothing was sent yet."""
+    attempt = Attempt.begun(1, 0.0)
+    assert attempt.url == ""
+    attempt = Attempt.begun(2, 0.0)
+    attempt.sent_to = URL.parse("https://api.test/?token=secret")
+    assert attempt.url == "https://api.test/?token=***"
+    with pytest.raises(AttributeError, match="'Attempt' object has no attribute 'uri'"):
+        _ = attempt.uri  # type: ignore[attr-defined]
+
+
 # Bodies --------------------------------------------------------------------------------------------------------------
 
 

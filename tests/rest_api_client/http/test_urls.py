@@ -51,6 +51,9 @@ def test_a_url_is_normalised_once(text: str, written: str) -> None:
     assert str(url) == written
     assert URL.parse(written) == url
     assert pickle.loads(pickle.dumps(url)) == url
+    assert pickle.loads(pickle.dumps(url)).origin_text == url.origin_text
+    with pytest.raises(AttributeError, match="'URL' object has no attribute 'origin_txt'"):
+        _ = url.origin_txt
 
 
 @given(st.text(max_size=40), st.text(max_size=40))

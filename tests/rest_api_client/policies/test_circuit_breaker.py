@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,18 @@ from rest_api_client.http.bodies import BytesBody
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Kind
 from rest_api_client.pipeline import Stage
-from rest_api_client.policies.circuit import ISOLATE, RESET, TRANSITIONS, Breaker, Circuit, Enter, Peek, Report, Reset
+from rest_api_client.policies.circuit import (
+    ENTER,
+    ISOLATE,
+    RESET,
+    TRANSITIONS,
+    Breaker,
+    Circuit,
+    Enter,
+    Peek,
+    Report,
+    Reset,
+)
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.rate_limiter import RateLimit
@@ -798,8 +810,8 @@ def test_a_state_knows_when_it_began() -> None:
         assert breaker.since == moment
 
 
-def test_a_success_through_a_closed_circuit_asks_the_state_once(world: AnyWorld) -> None:
-    """The short way: no question before the call. A failure, and a call of an open circuit, ask as ever."""
+def test_a_success_through_a_closed_circuit_is_no_command(world: AnyWorld) -> None:
+    """The short way. The first call of a key, a failure, and a call of an open circuit ask as ever."""
     options = CircuitBreaker(consecutive_failures=1)
     state = options.memory(world.runtime.now)
     asked: list[str] = []
@@ -816,7 +828,25 @@ def test_a_success_through_a_closed_circuit_asks_the_state_once(world: AnyWorld)
         return [await outcome(chain) for _ in range(4)]
 
     assert world.run(body) == [200, 200, 503, "CircuitOpenError"]
-    assert asked == ["Enter", "Report", "Report", "Report", "Enter"]
+    assert asked == ["Enter", "Report", "Report", "Enter"]
+
+
+def test_a_late_success_does_not_count_for_the_next_state(world: AnyWorld) -> None:
+    """Neither for a circuit that has opened and closed since, nor for one that was forgotten."""
+    state = CircuitBreaker(consecutive_failures=2).memory(world.runtime.now)
+    world.run(partial(state.apply, "key", ENTER))
+    circuit = state.closed("key")
+    assert circuit is not None
+    epoch = circuit.epoch
+    state.succeeded(circuit, "key", epoch)
+    assert circuit.window.calls == 1
+    world.run(partial(state.apply, "key", ISOLATE))
+    world.run(partial(state.apply, "key", RESET))
+    state.succeeded(circuit, "key", epoch)
+    assert circuit.window.calls == 0
+    state.forget()
+    state.succeeded(circuit, "key", circuit.epoch)
+    assert (circuit.window.calls, state.closed("key")) == (0, None)
 
 
 def test_what_it_tells_names_the_circuit(world: AnyWorld) -> None:

@@ -34,6 +34,17 @@ def test_by_time_ten_buckets_are_counted(outcomes: Kept) -> None:
         assert shown(window) == sums(kept)
 
 
+def test_by_time_the_edge_of_a_bucket_is_where_division_puts_it() -> None:
+    """5 * 0.1 holds 0.1 not quite 5 times in floats: whatever bucket that is, each outcome is counted once."""
+    window, edge = TimeWindow(1.0), 5 * 0.1
+    assert edge // 0.1 == 4
+    for now in (edge - 1e-9, edge, edge):
+        window.count(False, False, now)
+    assert window.calls == 3
+    window.count(False, False, edge + 1.5)
+    assert window.calls == 1
+
+
 @pytest.mark.parametrize("seconds", [None, 10.0])
 @given(outcomes=OUTCOMES)
 def test_by_count_the_last_are_counted(seconds: float | None, outcomes: Kept) -> None:
