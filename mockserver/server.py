@@ -1,8 +1,8 @@
 """A real server on a real socket, in a thread of its own.
 
-uvicorn does the HTTP, but not its own main loop: that one looks ten times a second whether to stop, and then waits
-for clients to go. Here `start` returns as soon as the socket listens, and `stop` cuts every connection, stalled ones
-too, so both take milliseconds.
+uvicorn does the HTTP, but neither accepts connections (see `gate`) nor runs its own main loop: that one looks ten times
+a second whether to stop, and then waits for clients to go. Here `start` returns as soon as the socket listens, and
+`stop` cuts every connection, stalled ones too, so both take milliseconds.
 
 The listening socket is made with the protocol TCP named. With `proto=0` asyncio does not recognise the accepted ones
 as TCP, leaves Nagle's algorithm on, and each answer waits 40 ms for a delayed ACK.
@@ -12,27 +12,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Literal, Self, TypeVar, cast
+from typing import Any, Literal, Self, TypeAlias, TypeVar, cast
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.faults import Errors, Outage, Slowness
+from mockserver.faults.decide import Faults
+from mockserver.faults.plan import Plan
+from mockserver.gate import Gate, bind
 from mockserver.journal import Entry, Journal
 from mockserver.limits import Limit, LimitRule, Limits
-from mockserver.players.wire import PROTOCOLS, Player
+from mockserver.players.in_process import StageTransport
+from mockserver.players.wire import PROTOCOLS, Connection, Player
 from mockserver.resources import application
 from mockserver.seen import Seen
-from mockserver.stage import Stage
+from mockserver.stage import Stage, Stubs
 
 DEFAULT_RESOURCES: Mapping[str, int] = {"users": 500, "orders": 1000}
-BACKLOG = 2048
+Tls: TypeAlias = ssl.SSLContext | str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]
+"""A context for servers, a PEM file with certificate and key, or the files of both."""
+
+_LOOK = 0.05
+"""Seconds between two looks at the plan's phases."""
 
 _Choice = TypeVar("_Choice")
 
@@ -47,11 +57,16 @@ class MockServer:
     Args:
         resources: how many records each collection has; 500 users and 1,000 orders when None.
         seed: decides everything that looks like chance: data, errors, latency.
-        limit: `SlidingWindow(calls, period)` or `TokenBucket(rate, burst)`; None for no rate limit.
+        limit: `SlidingWindow(calls, period)` or `TokenBucket(rate, burst)`, or several rules as `Limits`; None for no
+            rate limit.
         key: tells clients apart (`by_header("x-api-key")`), each with a limit of its own; all share one when None.
         errors: `Errors(probability=...)`, 5xx before anything is done.
         latency: `Latency(p50=..., p95=...)` or `EvenLatency(low=..., high=...)`.
         outages: dead periods, `Outage(start=..., duration=...)`.
+        faults: rules, phases and what else goes wrong: a `Plan`, or the `Faults` of one.
+        stubs: answers made to order, before the resources are asked.
+        tls: an `ssl.SSLContext` for servers, the path of a PEM file that holds certificate and key, or both paths;
+            None for plain HTTP.
         host: the address to listen on.
         port: 0 takes a free one; read it back from `port`.
         http: which of uvicorn's two parsers reads requests.
@@ -69,11 +84,14 @@ class MockServer:
         *,
         resources: Mapping[str, int] | None = None,
         seed: int = 0,
-        limit: Limit | None = None,
+        limit: Limit | Limits | None = None,
         key: Callable[[Seen], str] | None = None,
         errors: Errors | None = None,
         latency: Slowness | None = None,
         outages: Iterable[Outage] = (),
+        faults: Faults | Plan | None = None,
+        stubs: Stubs | None = None,
+        tls: Tls | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         http: Literal["httptools", "h11"] = "httptools",
@@ -82,25 +100,28 @@ class MockServer:
         on_entry: Callable[[Entry], None] | None = None,
     ) -> None:
         _check("resources", resources, Mapping, "give {'users': 500}")
-        _check("limit", limit, Limit, "give SlidingWindow(calls, period) or TokenBucket(rate, burst)")
+        _check("limit", limit, Limit | Limits, "give SlidingWindow(calls, period) or TokenBucket(rate, burst)")
         _check("errors", errors, Errors, "give Errors(probability=0.1)")
         _check("latency", latency, Slowness, "give Latency(p50=0.05) or EvenLatency(low=0.01, high=0.1)")
+        _check("faults", faults, Faults | Plan, "give a Plan(rules=[...]) or the Faults of one")
         _check("outages", outages, Iterable, "give [Outage(start=3, duration=2)]")
         self.host = host
         self.journal = Journal(journal_size)
         self._wanted_port = port
-        self._began = time.monotonic()
         self.stage = Stage(
             application=application(DEFAULT_RESOURCES if resources is None else dict(resources), seed),
             journal=self.journal,
-            clock=self.now,
             seed=seed,
-            limits=None if limit is None else Limits([LimitRule(limit=limit, key=key)]),
+            limits=Limits([LimitRule(limit=limit, key=key)]) if isinstance(limit, Limit) else limit,
             errors=errors,
             latency=latency,
             outages=outages,
+            faults=Faults(faults) if isinstance(faults, Plan) else faults,
+            stubs=stubs,
             on_entry=on_entry,
         )
+        self._tls = _secure(tls)
+        self.gate = Gate(tls=self._tls)
         self._app = Player(self.stage)
         self._protocol = _choose("http", http, PROTOCOLS)
         self._loop_name = _choose("loop", loop, {"asyncio": "asyncio", "uvloop": "uvloop", "auto": "auto"})
@@ -110,8 +131,20 @@ class MockServer:
         self._port: int | None = None
 
     def now(self) -> float:
-        """Seconds since the server started, on the clock of the journal."""
-        return time.monotonic() - self._began
+        """Seconds since the server started, on the clock of the journal; in process, since its first client did."""
+        return self.stage.clock()
+
+    def transport(self) -> StageTransport:
+        """The server as an engine, without a socket: `APIClient(base_url="http://stage", engine=server.transport())`.
+
+        In the time of the client, virtual or not; for a server that is not started. One for each client.
+
+        Raises:
+            RuntimeError: the server was started.
+        """
+        if self._thread is not None:
+            raise RuntimeError("this MockServer has a socket: make another one to play in process")
+        return StageTransport(self.stage)
 
     @property
     def port(self) -> int:
@@ -122,17 +155,18 @@ class MockServer:
 
     @property
     def url(self) -> str:
-        """`http://host:port`, with nothing behind."""
+        """`http://host:port`, or https, with nothing behind."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{'http' if self._tls is None else 'https'}://{host}:{self.port}"
 
     def start(self) -> Self:
         """Listen, and return when requests are answered. A server starts once."""
         if self._thread is not None:
             raise RuntimeError("a MockServer starts only once: make another")
-        listener = _listen(self.host, self._wanted_port)
+        listener = _bind(self.host, self._wanted_port)
         self._port = listener.getsockname()[1]
-        self._began = time.monotonic()
+        began = time.monotonic()
+        self.stage.go_by(lambda: time.monotonic() - began, time.time)
         ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(listener, ready), name="mockserver", daemon=True)
         self._thread.start()
@@ -172,7 +206,6 @@ class MockServer:
             server_header=False,
             proxy_headers=False,  # X-Forwarded-For must not decide who may read the journal
             headers=[("server", "mockserver")],
-            backlog=BACKLOG,
         )
         with listener, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             try:
@@ -185,15 +218,39 @@ class MockServer:
     async def _serve(self, server: uvicorn.Server, listener: socket.socket, ready: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        server.config.load()
-        server.lifespan = server.config.lifespan_class(server.config)
+        config = server.config
+        config.load()
+        server.lifespan = config.lifespan_class(config)
         await server.on_tick(0)
-        await server.startup(sockets=[listener])
+        await server.startup(sockets=[])
+
+        def protocol() -> asyncio.Protocol:
+            return self._protocol(config=config, server_state=server.server_state, app_state={})
+
+        self.gate.serve(listener, protocol, lambda: _reset(server))
         ready.set_result(None)
+        watching = asyncio.create_task(self._watch())
         try:
             await self._until_stopped(server)
         finally:
+            watching.cancel()
+            await self.gate.shut()
             await _cut(server)
+
+    async def _watch(self) -> None:
+        """Open and close the gate as the phases of the plan have it."""
+        faults = self.stage.faults
+        if faults is None or all(phase.connection == "open" for phase in faults.plan.schedule.phases):
+            return
+        known = "open"
+        while True:
+            now = self.now()
+            door = faults.connection(now)
+            if door != known:
+                known = door
+                self.gate.become(door)
+            change = faults.next_change(now)
+            await asyncio.sleep(_LOOK if change is None else min(_LOOK, max(0.0, change - now)))
 
     async def _until_stopped(self, server: uvicorn.Server) -> None:
         while not self._stopping.is_set():
@@ -214,6 +271,11 @@ async def _cut(server: uvicorn.Server) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _reset(server: uvicorn.Server) -> None:
+    for connection in list(server.server_state.connections):
+        cast("Connection", connection).reset()
+
+
 def _quiet(app: ASGIApp) -> ASGIApp:
     # A request that is cut by `stop` is no crash of the application, which uvicorn would print.
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
@@ -223,19 +285,28 @@ def _quiet(app: ASGIApp) -> ASGIApp:
     return run
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+def _bind(host: str, port: int) -> socket.socket:
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
+        return bind(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port))
     except OSError as error:
-        listener.close()
         raise OSError(
             error.errno, f"cannot listen on {host}:{port} ({error.strerror}): port 0 takes a free one"
         ) from error
-    return listener
+
+
+def _secure(tls: Tls | None) -> ssl.SSLContext | None:
+    if tls is None or isinstance(tls, ssl.SSLContext):
+        return tls
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate, key = tls if isinstance(tls, tuple) else (tls, None)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, TypeError) as error:
+        raise ValueError(
+            f"tls={tls!r}: {error}; give an ssl.SSLContext, the path of a PEM file that holds certificate and key, "
+            "or both paths as (certificate, key)"
+        ) from error
+    return context
 
 
 def _choose(name: str, value: str, known: Mapping[str, _Choice]) -> _Choice:
@@ -244,6 +315,6 @@ def _choose(name: str, value: str, known: Mapping[str, _Choice]) -> _Choice:
     return known[value]
 
 
-def _check(name: str, value: object, kind: type[object], mend: str) -> None:
+def _check(name: str, value: object, kind: Any, mend: str) -> None:
     if value is not None and not isinstance(value, kind):
         raise ValueError(f"{name}={value!r}: {mend}")

@@ -5,14 +5,14 @@ real socket and virtual time alike. A player (see `players`) brings it requests 
 
     performance = stage.begin(head)          the head is here: journalled; limits and faults are decided on it alone
     script = performance.answer(body)        a stub or the application acts, and the fault changes what it says
-    performance.answered()                   before the first byte of the final head goes out
+    performance.answered()                   before the first byte of the answer goes out
     performance.ended()                      nothing more will go out; always called
 
 In this order, outermost first:
 
     control    /health and /__journal: never limited, faulted or journalled
     journal    takes the entry down
-    outage     a dead gateway: nothing behind it sees the request, the rate limit does not count it
+    outage     a dead gateway, or a closed door: nothing behind it sees the request, the rate limit does not count it
     limits     429. What they refuse is not processed, and costs no quota
     latency    a delay before the answer
     faults     rules, then errors: in place of the service, or done to its answer; either has cost quota
@@ -26,6 +26,8 @@ limits judged.
 from __future__ import annotations
 
 import logging
+import re
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -38,11 +40,12 @@ from mockserver.chance import Chance
 from mockserver.control import control, is_control
 from mockserver.faults import Errors, Outage, Slowness
 from mockserver.faults.answers import problem_script, with_fields
-from mockserver.faults.fault import Fault
+from mockserver.faults.decide import Faults, Strike
+from mockserver.faults.fault import EMPTY, Fault
 from mockserver.journal import Entry, Journal
 from mockserver.limits import Limits, Ruling
 from mockserver.seen import Seen
-from rest_api_client.script import Delay, Head, Reset, Script, Upload
+from rest_api_client.script import Delay, Head, Raw, Reset, Script, Upload
 
 MOST_BODY = 8 << 20
 """Bytes of a request's body that are kept; a longer one is answered 413."""
@@ -51,41 +54,7 @@ GONE = 499
 """The journal's status for a client that went away before its body was complete (nginx's number)."""
 
 _LOG = logging.getLogger("mockserver")
-
-Place = tuple[str, str, str, int, int]
-"""Method, path, query, call, attempt: what chance is asked about."""
-
-
-class Strike(Protocol):
-    """A fault that is to strike one request."""
-
-    @property
-    def fault_id(self) -> str:
-        """Its name in the journal and in `x-fault-id`."""
-        ...
-
-    @property
-    def fault(self) -> Fault:
-        """What it does to the answer."""
-        ...
-
-    @property
-    def processed(self) -> bool:
-        """Whether the service does what it was asked first."""
-        ...
-
-    @property
-    def delay(self) -> float:
-        """Seconds before the answer."""
-        ...
-
-
-class FaultRules(Protocol):
-    """Decides which requests are struck."""
-
-    def decide(self, seen: Seen, place: Place, now: float) -> Strike | None:
-        """The fault for this request, on its head alone; None for none."""
-        ...
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([2-9][0-9][0-9])\b")
 
 
 class Stubs(Protocol):
@@ -113,16 +82,18 @@ class Stage:
     Args:
         application: an ASGI application that `perform` can play.
         journal: takes down what arrives.
-        clock: seconds since the start, never going back.
+        clock: seconds since the start, never going back; None for that of the first client that plays in process.
         wall: seconds since 1970, for dates in header fields.
         seed: decides everything that looks like chance.
         limits: rate limits.
         errors: 5xx in place of the service.
         latency: how long answers take.
         outages: dead periods, counted from the first request.
-        faults: rules by which requests are struck; asked before `errors`.
+        faults: rules and phases by which requests are struck; asked before `errors`.
         stubs: asked before the application.
         on_entry: called with each journal entry when its answer is complete.
+
+    A stage is asked by one thread at a time: players that have several hold its `lock`.
     """
 
     def __init__(
@@ -130,20 +101,21 @@ class Stage:
         *,
         application: ASGIApp,
         journal: Journal,
-        clock: Callable[[], float],
+        clock: Callable[[], float] | None = None,
         wall: Callable[[], float] = time.time,
         seed: int = 0,
         limits: Limits | None = None,
         errors: Errors | None = None,
         latency: Slowness | None = None,
         outages: Iterable[Outage] = (),
-        faults: FaultRules | None = None,
+        faults: Faults | None = None,
         stubs: Stubs | None = None,
         on_entry: Callable[[Entry], None] | None = None,
     ) -> None:
         self.journal = journal
-        self.clock = clock
+        self.clock: Callable[[], float] = _no_clock if clock is None else clock
         self.wall = wall
+        self.lock = threading.Lock()
         self.seed = seed
         self.limits = limits
         self.errors = errors
@@ -156,6 +128,11 @@ class Stage:
         self._control = control(journal, seed, limits)
         self._chance = Chance(seed)
         self._first: float | None = None
+
+    def go_by(self, clock: Callable[[], float], wall: Callable[[], float]) -> None:
+        """Take the time from here, unless the stage has a clock."""
+        if self.clock is _no_clock:
+            self.clock, self.wall = clock, wall
 
     def begin(self, head: Seen) -> Performance:
         """The head of a request has been received. The performance must be ended, whatever happens."""
@@ -184,13 +161,22 @@ class Stage:
             entry.accepted = False
             entry.fault_id = self._chance.name("outage", entry.index)
             return _Plan(instead=_dead(outage))
-        ruling = None if self.limits is None else self.limits.decide(seen, entry.arrived)
+        faults, now = self.faults, entry.arrived
+        if faults is not None and faults.connection(now) != "open":
+            entry.accepted = False
+            entry.fault_id = self._chance.name("door", entry.index)
+            return _Plan(instead=Script(Reset()))  # new connections meet the gate; one that stands is cut
+        share = 1.0 if faults is None else faults.limit_share(now)
+        ruling = None if self.limits is None else self.limits.decide(seen, now, share=share)
         if ruling is not None and not ruling.allowed:
             entry.accepted = False
             return _Plan(instead=ruling.refusal(self.wall()))
         if self.latency is not None:
             entry.delay = self.latency.seconds(self._chance.unit("latency", *entry.place))
-        strike = None if self.faults is None else self.faults.decide(seen, entry.place, entry.arrived)
+        strike = None
+        if faults is not None:
+            entry.delay += faults.weather(entry.place, now)
+            strike = faults.decide(seen, entry.place, now)
         if strike is not None:
             entry.fault_id = strike.fault_id
             entry.delay += strike.delay
@@ -267,7 +253,7 @@ class Performance:
         if plan.instead is not None:
             return plan.instead
         if plan.strike is not None and not plan.strike.processed:
-            return problem_script(503, "a fault of the mock server: nothing was done")
+            return EMPTY
         if len(seen.body) > MOST_BODY:
             return problem_script(413, f"the body has more than {MOST_BODY} bytes", (("connection", "close"),))
         script = self._stage.serve(seen)
@@ -275,13 +261,13 @@ class Performance:
         return script
 
     def answered(self) -> None:
-        """The first byte of the final head is about to go out."""
-        if self.entry is None or self._script is None:
+        """The first byte of the answer is about to go out. A second time does nothing."""
+        if self.entry is None or self._script is None or self.entry.answered is not None:
             return
-        for step in self._script.steps:
-            if isinstance(step, Head) and step.status >= 200:
-                self._stage.journal.answer(self.entry, step.status, self._stage.clock())
-                self.entry.retry_after = _digits(_last(step.headers, "retry-after"))
+        status, retry_after = _announced(self._script)
+        if status is not None:
+            self._stage.journal.answer(self.entry, status, self._stage.clock())
+            self.entry.retry_after = retry_after
 
     def refuse(self, detail: str) -> Script:
         """The player cannot show this script: what is answered instead, saying so."""
@@ -307,6 +293,20 @@ class Performance:
         self._stage.journal.close(self.entry, self._stage.clock())
         if self._stage.on_entry is not None:
             self._stage.on_entry(self.entry)
+
+
+def _no_clock() -> float:
+    raise RuntimeError("this stage has no clock yet: give it one, or a client that brings its own")
+
+
+def _announced(script: Script) -> tuple[int | None, int | None]:
+    """The status that a client reads, and its Retry-After in seconds; None where there is none."""
+    for step in script.steps:
+        if isinstance(step, Head) and step.status >= 200:
+            return step.status, _digits(_last(step.headers, "retry-after"))
+        if isinstance(step, Raw) and (line := _STATUS_LINE.match(step.data)):
+            return int(line[1]), None
+    return None, None
 
 
 def _entry(seen: Seen, now: float) -> Entry:
@@ -337,7 +337,7 @@ def _dead(outage: Outage) -> Script:
 
 def _upload(fault: Fault) -> float | None:
     # A fault is pure: what it does to one answer tells whether it slows the upload of any.
-    first = fault(problem_script(503, "tried out")).steps[0]
+    first = fault(EMPTY).steps[0]
     return first.bytes_per_second if isinstance(first, Upload) else None
 
 

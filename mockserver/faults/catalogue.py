@@ -109,7 +109,7 @@ def length_and_chunked() -> Fault:
     """A content-length with transfer-encoding: chunked, where the latter holds (RFC 9112, section 6.3)."""
 
     def fault(script: Script) -> Script:
-        return _with_head(script, lambda head: _framed(head, (_length(2), *_CHUNKED)), Close())
+        return _with_head(script, lambda head: _framed(head, (_length(2), *_CHUNKED)), End())
 
     return fault
 

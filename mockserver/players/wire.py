@@ -37,6 +37,10 @@ _SMALL_BUFFER = 4096
 _FAREWELL = 1.0
 """Seconds a closed connection is still read, for the client to hear the FIN."""
 
+_LOOK = 0.2
+_OVER = frozenset({7, 8})
+"""TCP's states CLOSE (after a reset) and CLOSE_WAIT (after the client's FIN), as Linux numbers them."""
+
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _numbers = itertools.count(1)
@@ -47,7 +51,7 @@ else:
     _Protocol = object
 
 
-class _Taken(_Protocol):
+class Connection(_Protocol):
     """Mixed into uvicorn's protocols: a connection that can be taken over."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -96,9 +100,22 @@ class _Taken(_Protocol):
 
     async def wait(self, seconds: float | None) -> bool:
         """Whether the client is still there after so long; None for as long as it is."""
-        if seconds is None or seconds > 0:
+        if seconds is None:
+            await self._until_gone()
+        elif seconds > 0:
             await asyncio.wait((self.gone,), timeout=seconds)
         return not self.gone.done()
+
+    async def _until_gone(self) -> None:
+        # A transport that does not read hears of no end: then the kernel is asked.
+        while not self.gone.done():
+            await asyncio.wait((self.gone,), timeout=_LOOK if self.flow.read_paused else None)
+            if not self.gone.done() and self._left():
+                self.transport.abort()
+
+    def _left(self) -> bool:
+        raw = self.transport.get_extra_info("socket")
+        return raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _OVER
 
     def read_slowly(self) -> None:
         """Let the kernel take in as little as possible of what has not been read."""
@@ -144,11 +161,11 @@ class _Taken(_Protocol):
         self.flow.resume_reading()
 
 
-class ToolsWire(_Taken, HttpToolsProtocol):
+class ToolsWire(Connection, HttpToolsProtocol):
     """uvicorn's HTTP/1.1 on httptools, with a way below it."""
 
 
-class H11Wire(_Taken, H11Protocol):  # type: ignore[misc]  # two protocols of one shape, related by nothing
+class H11Wire(Connection, H11Protocol):  # type: ignore[misc]  # two protocols of one shape, related by nothing
     """uvicorn's HTTP/1.1 on h11, with a way below it."""
 
 
@@ -163,7 +180,7 @@ class Player:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        wire: _Taken | None = scope.get("extensions", {}).get(EXTENSION)
+        wire: Connection | None = scope.get("extensions", {}).get(EXTENSION)
         performance = self.stage.begin(_seen(scope, wire))
         request = _Request(scope, receive, wire, performance)
         try:
@@ -178,7 +195,7 @@ class Player:
 class _Request:
     """The client's side of one request."""
 
-    def __init__(self, scope: Scope, receive: Receive, wire: _Taken | None, performance: Performance) -> None:
+    def __init__(self, scope: Scope, receive: Receive, wire: Connection | None, performance: Performance) -> None:
         self.scope = scope
         self.wire = wire
         self.performance = performance
@@ -297,12 +314,12 @@ async def _send_plain(script: Script, request: _Request, send: Send) -> None:
         await send({"type": "http.response.body"})
 
 
-async def _sleep(seconds: float, wire: _Taken | None) -> None:
+async def _sleep(seconds: float, wire: Connection | None) -> None:
     await (asyncio.sleep(seconds) if wire is None else wire.wait(seconds))
 
 
 async def _take(script: Script, request: _Request) -> None:
-    wire = cast("_Taken", request.wire)  # `_refusal` saw to it
+    wire = cast("Connection", request.wire)  # `_refusal` saw to it
     encoder = Encoder(script, request.method, _default_fields(wire))
     wire.take_over()
     if request.performance.upload != 0:
@@ -320,7 +337,7 @@ async def _take(script: Script, request: _Request) -> None:
         await _end(step, wire, request, encoder)
 
 
-async def _end(step: Step, wire: _Taken, request: _Request, encoder: Encoder) -> None:
+async def _end(step: Step, wire: Connection, request: _Request, encoder: Encoder) -> None:
     match step:
         case End() if encoder.reusable and request.persistent and request.complete:
             wire.give_back()
@@ -337,11 +354,11 @@ async def _end(step: Step, wire: _Taken, request: _Request, encoder: Encoder) ->
             pass
 
 
-def _default_fields(wire: _Taken) -> tuple[tuple[str, str], ...]:
+def _default_fields(wire: Connection) -> tuple[tuple[str, str], ...]:
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in wire.server_state.default_headers)
 
 
-def _seen(scope: Scope, wire: _Taken | None) -> Seen:
+def _seen(scope: Scope, wire: Connection | None) -> Seen:
     client = scope.get("client")
     return Seen(
         method=scope["method"],
