@@ -13,10 +13,12 @@ unread sends RST where a FIN was wanted: then the FIN goes first, and the rest i
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import itertools
 import re
 import socket
 import struct
+import termios
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from starlette.types import Receive, Scope, Send
@@ -40,6 +42,8 @@ _FAREWELL = 1.0
 _LOOK = 0.2
 _OVER = frozenset({7, 8})
 """TCP's states CLOSE (after a reset) and CLOSE_WAIT (after the client's FIN), as Linux numbers them."""
+
+_GLANCE = 0.001
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
@@ -116,6 +120,19 @@ class Connection(_Protocol):
     def _left(self) -> bool:
         raw = self.transport.get_extra_info("socket")
         return raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _OVER
+
+    @property
+    def pipelined(self) -> bool:
+        """Whether uvicorn has read a part of the next request already, which would be lost."""
+        if isinstance(self, H11Protocol):
+            return bool(self.conn.trailing_data[0])
+        return bool(self.pipeline)
+
+    async def delivered(self) -> None:
+        """Return when the client's kernel has all that was written: a reset would take the rest away."""
+        raw = self.transport.get_extra_info("socket")
+        while not self.transport.is_closing() and _unacknowledged(raw.fileno()):
+            await self.wait(_GLANCE)
 
     def read_slowly(self) -> None:
         """Let the kernel take in as little as possible of what has not been read."""
@@ -339,19 +356,25 @@ async def _take(script: Script, request: _Request) -> None:
 
 async def _end(step: Step, wire: Connection, request: _Request, encoder: Encoder) -> None:
     match step:
-        case End() if encoder.reusable and request.persistent and request.complete:
+        case End() if encoder.reusable and request.persistent and request.complete and not wire.pipelined:
             wire.give_back()
         case End() | Garbage() | Close(half=False):
             await wire.close(unread=not request.complete)
         case Stale():
             wire.reset_at_next_byte()
         case Reset():
+            await wire.delivered()
             wire.reset()
         case Close():
             wire.half_close()
             await wire.wait(None)
         case _:
             pass
+
+
+def _unacknowledged(descriptor: int) -> int:
+    """Bytes in the kernel's send queue (SIOCOUTQ, which Linux gives the number of TIOCOUTQ)."""
+    return int(struct.unpack("i", fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)))[0])
 
 
 def _default_fields(wire: Connection) -> tuple[tuple[str, str], ...]:

@@ -58,9 +58,9 @@ def message(method: str, fault: str, path: str, body: bytes, fields: dict[str, s
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def listen(sock: socket.socket, patience: float = 2.0) -> Talk:
-    """Read until the end, or until nothing has come for so long."""
-    talk, began = Talk(), time.perf_counter()
+def listen(sock: socket.socket, patience: float = 2.0, began: float | None = None) -> Talk:
+    """Read until the end, or until nothing has come for so long; times are counted from `began`, or from now."""
+    talk, began = Talk(), time.perf_counter() if began is None else began
     sock.settimeout(patience)
     try:
         while piece := sock.recv(1 << 16):
@@ -77,9 +77,10 @@ def listen(sock: socket.socket, patience: float = 2.0) -> Talk:
 def ask(port: int, request: bytes, patience: float = 2.0) -> Talk:
     """Send a request on a connection of its own."""
     with connect(port) as sock:
+        began = time.perf_counter()
         with suppress(ConnectionResetError, BrokenPipeError):
             sock.sendall(request)
-        return listen(sock, patience)
+        return listen(sock, patience, began)
 
 
 def tcp_state(sock: socket.socket) -> int:
