@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, ClassVar, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from rest_api_client.checks import check_at_least, check_share, check_whole
@@ -117,14 +118,17 @@ class BudgetBucket:
 
     Deposits are only counted, and paid in when somebody asks: a call that goes well costs an addition. It comes to the
     same, since nothing is taken out in between, and what is beyond `burst` is lost either way.
+
+    `deposit` is one step of a counter, which threads cannot divide: it needs no lock.
     """
 
-    __slots__ = ("_at", "budget", "deposits", "tokens")
+    __slots__ = ("_at", "_counted", "budget", "deposit", "tokens")
 
     def __init__(self, budget: RetryBudget) -> None:
         self.budget = budget
         self.tokens = budget.burst
-        self.deposits = 0
+        self.deposit: Callable[[], int] = count(1).__next__
+        self._counted = 0
         self._at: float | None = None
 
     def apply(self, command: BudgetCommand, now: float) -> Decision:
@@ -133,7 +137,7 @@ class BudgetBucket:
         A retry that the server asked for, and named the time of, adds no load that it did not choose: it is free.
         """
         if isinstance(command, Deposit):
-            self.deposits += 1
+            self.deposit()
         elif isinstance(command, Withdraw) and command.kind != "asked":
             self._refill(now)
             if self.tokens < 1:
@@ -147,9 +151,9 @@ class BudgetBucket:
 
     def _refill(self, now: float) -> None:
         passed = 0.0 if self._at is None else max(0.0, now - self._at)
-        paid_in = self.deposits * self.budget.ratio + passed * self.budget.min_per_second
+        before, self._counted = self._counted, self.deposit()  # asking is a step of its own
+        paid_in = (self._counted - before - 1) * self.budget.ratio + passed * self.budget.min_per_second
         self.tokens = min(self.budget.burst, self.tokens + paid_in)
-        self.deposits = 0
         self._at = now if self._at is None else max(now, self._at)
 
     def _refusal(self, left: float | None = None) -> Decision:
@@ -163,16 +167,12 @@ class BudgetState(MemoryState[BudgetCommand]):
     _objects: Any
 
     def deposit(self, key: str) -> bool:
-        """Count a call; False where the key is new, and `apply` has to begin it. Needs no clock and no coroutine."""
-        self._lock.acquire()
-        try:
-            bucket: BudgetBucket | None = self._objects.get(key)
-            if bucket is not None:
-                bucket.deposits += 1
-                return True
-        finally:
-            self._lock.release()
-        return False
+        """Count a call; False where the key is new, and `apply` has to begin it. Needs no clock, lock or coroutine."""
+        bucket: BudgetBucket | None = self._objects.get(key)
+        if bucket is None:
+            return False
+        bucket.deposit()
+        return True
 
 
 # ---------------------------------------------------------------------- a purse for bad times
