@@ -73,8 +73,9 @@ class AttemptLevel:
                 request = attempt.again
                 await drain(response, attempt)
         finally:
-            for kept in memory.values():
-                await kept.aclose()
+            if memory:
+                for kept in memory.values():
+                    await kept.aclose()
         raise HookError(f"authentication asked for more than {MAX_RESENDS} resends: it may be looping", request=request)
 
 

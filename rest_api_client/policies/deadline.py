@@ -29,7 +29,7 @@ from rest_api_client.http.headers import Headers
 from rest_api_client.models import Attempt, Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.reasons import NO_TIME, WOULD_NOT_FINISH
-from rest_api_client.typing import Proceed, Unset
+from rest_api_client.typing import UNSET, Proceed
 
 
 class AmbientDeadline(NamedTuple):
@@ -115,7 +115,7 @@ class Deadline:
         """When the call is to be over, by its own wish or by what surrounds it; None for no limit."""
         options = context.options
         seconds = options.deadline
-        if isinstance(seconds, Unset):
+        if seconds is UNSET:
             seconds = None if options.stream else self.seconds
         else:
             check_above_zero("", off="no deadline", deadline=seconds)
