@@ -11,14 +11,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from mockserver.faults.fault import Catalogue, Fault, naming, parse_fault
+from mockserver.faults.fault import Catalogue, Fault, error, parse_fault
 from mockserver.faults.latency import ConstantLatency
 from mockserver.faults.rules import FaultRule
-from mockserver.faults.text import read
+from mockserver.faults.text import Call, read
 from mockserver.seen import Seen
 
 PREFIX: Final = "x-fault"
 LONGEST_DELAY: Final = 3600.0
+LARGEST: Final = 250_000
+"""No number in `x-fault` may be larger."""
+
 _KNOWN: Final = ("x-fault", "x-fault-status", "x-fault-delay", "x-fault-probability", "x-fault-effect")
 
 
@@ -40,8 +43,8 @@ def asked_fault(seen: Seen, catalogue: Catalogue) -> FaultRule | None:
         raise CallerFaultError(f"there is no field {odd[0]}; there are {', '.join(_KNOWN)}")
     try:
         return _rule(asked, catalogue)
-    except ValueError as error:
-        raise CallerFaultError(str(error)) from error
+    except ValueError as wrong:
+        raise CallerFaultError(str(wrong)) from wrong
 
 
 def _rule(asked: dict[str, str], catalogue: Catalogue) -> FaultRule:
@@ -63,8 +66,27 @@ def _fault(asked: dict[str, str], catalogue: Catalogue) -> Fault | None:
     if text is not None and status is not None:
         raise ValueError("give x-fault or x-fault-status, not both")
     if status is not None:
-        return naming(catalogue)["error"](int(_number("x-fault-status", status, 599.0)))
-    return None if text is None else parse_fault(text, catalogue)
+        return _status(status)
+    if text is None:
+        return None
+    _check_size(read(text))
+    return parse_fault(text, catalogue)
+
+
+def _status(text: str) -> Fault:
+    try:
+        return error(read(text))  # type: ignore[arg-type]  # it checks
+    except ValueError as wrong:
+        raise ValueError(f"x-fault-status: {wrong}") from wrong
+
+
+def _check_size(term: object) -> None:
+    """A request must not make the server build a header of a terabyte."""
+    if isinstance(term, Call):
+        for each in (*term.arguments, *(value for _, value in term.options)):
+            _check_size(each)
+    elif isinstance(term, int | float) and abs(term) > LARGEST:
+        raise ValueError(f"x-fault: numbers up to {LARGEST} are taken here, not {term!r}")
 
 
 def _number(field: str, text: str, most: float) -> float:

@@ -88,7 +88,7 @@ def usual_effect(fault: Fault) -> Effect:
     """What a fault does to the effect of a request unless one says otherwise."""
     try:
         first, second = (fault(probe) for probe in _PROBES)
-    except ValueError:
+    except Exception:
         return "done"  # it asks more of an answer than the probes have, so it needs one
     return "none" if first == second else "done"
 
@@ -118,7 +118,17 @@ class Naming:
     def __call__(self, *arguments: Any, **options: Any) -> Named:
         """The fault, with its text."""
         told = [*map(write, arguments), *(f"{key}={write(value)}" for key, value in options.items())]
-        return Named(f"{self.name}({', '.join(told)})" if told else self.name, self.make(*arguments, **options))
+        made = self.make(*arguments, **options)
+        _check_works(made)
+        return Named(f"{self.name}({', '.join(told)})" if told else self.name, made)
+
+
+def _check_works(fault: Fault) -> None:
+    """Try it: arguments that make no sense should show now, not when a request is struck."""
+    try:
+        fault(_PROBES[0])
+    except Exception as error:
+        raise ValueError(f"with these arguments it fails ({error})") from error
 
 
 def naming(catalogue: Catalogue) -> dict[str, Callable[..., Named]]:

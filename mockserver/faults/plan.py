@@ -83,7 +83,7 @@ class Plan:
             told.append(f"latency={write(self.latency, _WORDS)}")
         if self.schedule.text:
             told.append(f"scenario={self.schedule.text}")
-        elif self.schedule.phases:
+        elif self.schedule != Schedule():
             told.append(f"schedule={write_schedule(self.schedule)}")
         return " ".join([*told, *(f"rule={write(rule, _WORDS)}" for rule in self.rules)])
 

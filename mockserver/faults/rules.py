@@ -27,6 +27,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Literal, TypeAlias, get_args
 
 from mockserver.faults.fault import Effect, Fault, unchanged, usual_effect
@@ -99,6 +100,11 @@ class FaultRule:
             raise ValueError(f"FaultRule.fault={self.fault!r}: give a function, fault('reset') for instance")
         if self.delay is not None and not isinstance(self.delay, Slowness):
             raise ValueError(f"FaultRule.delay={self.delay!r}: give ConstantLatency(0.2) or another distribution")
+        if self.when is not None and not callable(self.when):
+            raise ValueError(f"FaultRule.when={self.when!r}: give a function from a request to True or False")
+        for name in ("method", "path", "name"):
+            if not isinstance(getattr(self, name) or "", str):
+                raise ValueError(f"FaultRule.{name}={getattr(self, name)!r}: give a text")
         if not isinstance(self.nth, tuple):
             raise ValueError(f"FaultRule.nth={self.nth!r}: give a tuple, (2,) for the second")
         _check_count("nth", *self.nth)
@@ -121,7 +127,7 @@ class FaultRule:
         """The fault; the answer as it is where there is none."""
         return unchanged if self.fault is None else self.fault
 
-    @property
+    @cached_property
     def processed(self) -> bool:
         """Whether the application acts on a request that is struck."""
         return (self.effect or usual_effect(self.spoils)) == "done"

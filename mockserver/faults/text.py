@@ -230,9 +230,10 @@ def _shown(signature: inspect.Signature) -> str:
 
 def _default(value: object) -> str:
     try:
-        return write(value)
+        text = write(value)
     except ValueError:
         return "..."
+    return text if len(text) < 40 else "..."
 
 
 def write(value: object, names: Mapping[type, str] | None = None) -> str:
