@@ -158,6 +158,12 @@ def test_a_line_that_makes_no_sense_is_refused(line: str, said: str) -> None:
         Plan.parse(line)
 
 
+def test_a_named_condition_is_that_condition() -> None:
+    """Its name is for writing it down; what it says is what the function says."""
+    plan = Plan.parse("rule=rule(reset, when=is_big)", matchers={"is_big": is_big})
+    assert [bool(plan.rules[0].is_for(Seen(method="GET", path=path))) for path in ("/a", "/abc")] == [False, True]
+
+
 @pytest.mark.parametrize("options", [{"fault": lambda script: script}, {"fault": fault("reset"), "when": is_big}])
 def test_what_has_no_name_cannot_be_written_down(options: dict[str, Any]) -> None:
     """The message says that it needs one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mockserver.limits import Concurrency, FixedWindow, Limit, SlidingWindow, Together, TokenBucket, whole_seconds
+from mockserver.limits.verdict import seconds_until
 
 TICK = 1 / 64
 calls = st.integers(1, 5)
@@ -260,3 +262,24 @@ def test_senseless_settings_are_refused_by_name(make: Callable[[], object], name
     """The message names the setting."""
     with pytest.raises(ValueError, match=named):
         make()
+
+
+def test_a_moment_just_before_a_seam_lies_before_it() -> None:
+    """Although the quotient of floats says otherwise: where windows begin is what counts."""
+    origin, period, before = -0.9378896757543609, 0.1121652817583847, 60.30435416432368
+    limit = FixedWindow(1, period, origin=origin)
+    assert limit.admit(before).allowed
+    assert 0 < limit.peek(before).retry_after < 1e-9
+    assert limit.admit(math.nextafter(before, math.inf)).allowed
+
+
+def test_a_wait_is_never_short_by_rounding() -> None:
+    """Of many odd pairs some differences, added again, fall short of the moment."""
+    odd = random.Random(1)
+    short = 0
+    for _ in range(2000):
+        now = odd.random()
+        moment = now * odd.uniform(2, 50)
+        short += now + (moment - now) < moment
+        assert moment <= now + seconds_until(moment, now) <= math.nextafter(moment, math.inf)
+    assert short
