@@ -127,6 +127,7 @@ class RetryConfig:
     budget: Budget | None = field(default_factory=RetryBudget)
     state: State[BudgetCommand] | None = field(default=None, compare=False, repr=False)
     _listens: bool = field(default=False, init=False, compare=False, repr=False)
+    _ends: State[BudgetCommand] | None = field(default=None, init=False, compare=False, repr=False)
     _deposits: State[BudgetCommand] | None = field(default=None, init=False, compare=False, repr=False)
     _short: BudgetState | None = field(default=None, init=False, compare=False, repr=False)
     stage = Stage.RETRY
@@ -151,10 +152,11 @@ class RetryConfig:
         check_at_least(name, 0, max_retry_after=self.max_retry_after)
         flags = ("retry_unsafe", "retry_nested", "respect_retry_after")
         check_flag(name, **{flag: getattr(self, flag) for flag in flags})
-        object.__setattr__(self, "_listens", self.budget is not None and self.budget.hears == "ends")
-        if self.budget is not None and self.budget.hears == "calls":
-            object.__setattr__(self, "_deposits", self.state)
-            object.__setattr__(self, "_short", self.state if isinstance(self.state, BudgetState) else None)
+        hears = None if self.budget is None else self.budget.hears
+        object.__setattr__(self, "_listens", hears == "ends")
+        object.__setattr__(self, "_ends", self.state if hears == "ends" else None)
+        object.__setattr__(self, "_deposits", self.state if hears == "calls" else None)
+        object.__setattr__(self, "_short", self._deposits if isinstance(self._deposits, BudgetState) else None)
 
     def bind(self, runtime: Runtime) -> RetryConfig:
         """This policy with a budget of its own, unless it was given one or has none."""
@@ -212,12 +214,10 @@ class RetryConfig:
     async def _hear(self, course: Course, tried: RetryContext) -> None:
         """Tell the budget how an attempt ended: well, or in a way that may be retried."""
         kind = tried.outcome.kind
-        wanted = self.state is not None and self.budget is not None and self.budget.hears == "ends"
-        if not wanted or kind is Kind.REJECTED or _never_taken_up(tried):
+        if self._ends is None or kind is Kind.REJECTED or _never_taken_up(tried):
             return
-        assert self.state is not None
         succeeded = SUCCEEDED if course.paid is None else Ended(True, course.paid)
-        await self.state.apply(course.origin, succeeded if kind is Kind.OK else FAILED)
+        await self._ends.apply(course.origin, succeeded if kind is Kind.OK else FAILED)
 
     async def _doubt(self, course: Course, tried: RetryContext, delay: float) -> str | None:
         """What was learned and speaks against a retry after this delay: nothing here; see `PredictiveRetry`."""

@@ -43,7 +43,7 @@ pytest_add_cli_args = [
   "-W", "ignore::pytest.PytestAssertRewriteWarning",
 ]
 timeout_constant = 2.0
-timeout_multiplier = 3.0
+timeout_multiplier = 6.0
 use_git_change_detection = false
 process_isolation = "forkserver"
 """

@@ -226,6 +226,23 @@ def test_a_call_counts_each_attempt_that_failed(world: AnyWorld) -> None:
     assert world.run(body) == ["attempts exhausted", "budget", "budget", "retry", "return"]
 
 
+def test_an_answer_that_is_no_failure_of_the_server_counts_as_nothing(world: AnyWorld) -> None:
+    """Ten requests for what is not there leave every retry to the call that needs one."""
+    answers = iter([404] * 10 + [503, 200])
+    chain = Chain(
+        world.runtime,
+        [RetryConfig(strategy=PAUSE, budget=RetryThrottle())],
+        lambda request, index: respond(next(answers)),
+    )
+
+    async def body() -> list[str]:
+        for _ in range(11):
+            await chain.send()
+        return chain.decisions
+
+    assert world.run(body) == ["retry", "return"]
+
+
 @pytest.mark.parametrize(("nobody", "sent"), [(False, 5), (True, 20)])
 def test_a_request_that_was_never_taken_up_is_no_failure(world: AnyWorld, nobody: bool, sent: int) -> None:
     """No free connection, or a refused stream, speaks not against the server; a refused connection does."""

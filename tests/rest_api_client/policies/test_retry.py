@@ -802,6 +802,7 @@ def test_a_task_that_outlives_a_retry_is_free_again(world: AnyWorld) -> None:
     [
         (a_request(), {}, "ok", "at most 2 times"),
         (a_request(), {"max_retries": 0}, "attempts exhausted", "never"),
+        (a_request(), {"max_retries": 1}, "ok", "at most once"),
         (post(), {}, "not safe to resend", "POST is not idempotent, and it has no idempotency key"),
         (post(), {"retry_unsafe": True}, "ok", "at most 2 times"),
         (post(headers={"idempotency-key": "k"}), {}, "ok", "at most 2 times"),
