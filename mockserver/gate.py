@@ -30,7 +30,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
-from mockserver.players.wire import LINGER_0
+from mockserver.players.wire import FAREWELL, LINGER_0
 
 BACKLOG = 2048
 
@@ -91,6 +91,11 @@ class Gate:
         self._tasks: set[asyncio.Task[None]] = set()
         self._protocol: Callable[[], asyncio.Protocol]
         self._cut: Callable[[], None]
+
+    @property
+    def door(self) -> Door:
+        """What connections meet now."""
+        return self._door
 
     def open(self) -> None:
         """Let everybody in: the port listens again, and what was to fail is forgotten."""
@@ -184,6 +189,7 @@ class Gate:
         self._loop = None
         self._leave()
         cast("socket.socket", self._listener).close()
+        self._listener = None
         for sock in self._held:
             sock.close()
         tasks = list(self._tasks)
@@ -196,6 +202,8 @@ class Gate:
             self._door = door
             return
         address, family = self._listener.getsockname(), self._listener.family
+        if self._door == "open":
+            self._accept(self._listener)  # who has come already is not refused
         self._leave()
         self._listener.close()
         self._listener = bind(family, address)
@@ -275,10 +283,11 @@ class Gate:
     def _finish(self, sock: socket.socket, how: str) -> None:
         if how == "silence":
             self._held.add(sock)
-            return
-        if how == "reset":
+        elif how == "reset":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_0)
-        sock.close()
+            sock.close()
+        else:
+            self._start(_part(sock))
 
     def _cut_all(self) -> None:
         for sock in self._held:
@@ -286,6 +295,20 @@ class Gate:
         self._held.clear()
         if self._loop is not None:
             self._cut()
+
+
+async def _part(sock: socket.socket) -> None:
+    """Send FIN, and read on for a while: closed with bytes unread, a socket would send RST."""
+    loop = asyncio.get_running_loop()
+    try:
+        sock.shutdown(socket.SHUT_WR)
+        async with asyncio.timeout(FAREWELL):
+            while await loop.sock_recv(sock, 65536):
+                pass
+    except OSError:  # the client's own reset, and TimeoutError
+        pass
+    finally:
+        sock.close()
 
 
 def bind(family: int, address: Any) -> socket.socket:

@@ -298,10 +298,10 @@ def _secure(tls: Tls | None) -> ssl.SSLContext | None:
     if tls is None or isinstance(tls, ssl.SSLContext):
         return tls
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate, key = tls if isinstance(tls, tuple) else (tls, None)
     try:
+        certificate, key = tls if isinstance(tls, tuple) else (tls, None)
         context.load_cert_chain(certificate, key)
-    except (OSError, TypeError) as error:
+    except (OSError, TypeError, ValueError) as error:
         raise ValueError(
             f"tls={tls!r}: {error}; give an ssl.SSLContext, the path of a PEM file that holds certificate and key, "
             "or both paths as (certificate, key)"

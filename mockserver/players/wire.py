@@ -36,7 +36,7 @@ LINGER_0 = struct.pack("ii", 1, 0)
 """SO_LINGER's value for a close that sends RST."""
 
 _SMALL_BUFFER = 4096
-_FAREWELL = 1.0
+FAREWELL = 1.0
 """Seconds a closed connection is still read, for the client to hear the FIN."""
 
 _LOOK = 0.2
@@ -94,7 +94,8 @@ class Connection(_Protocol):
         """uvicorn neither reads nor writes here any more."""
         self.cycle.disconnected = True
         self._taken = True
-        self.transport.set_write_buffer_limits(0)
+        # Not 0: TLS pauses at the limit, not above it, so that at 0 it would pause with nothing to write.
+        self.transport.set_write_buffer_limits(high=1, low=0)
 
     async def write(self, data: bytes) -> None:
         """Return when the kernel has all of it, or the client is gone."""
@@ -130,8 +131,8 @@ class Connection(_Protocol):
 
     async def delivered(self) -> None:
         """Return when the client's kernel has all that was written: a reset would take the rest away."""
-        raw = self.transport.get_extra_info("socket")
-        while not self.transport.is_closing() and _unacknowledged(raw.fileno()):
+        transport, raw = self.transport, self.transport.get_extra_info("socket")
+        while not transport.is_closing() and (transport.get_write_buffer_size() or _unacknowledged(raw.fileno())):
             await self.wait(_GLANCE)
 
     def read_slowly(self) -> None:
@@ -160,7 +161,7 @@ class Connection(_Protocol):
         """Send FIN. `unread`: there may be bytes of the client that nobody has read."""
         if unread and not self.secure:
             self.half_close()
-            await self.wait(_FAREWELL)
+            await self.wait(FAREWELL)
         self.transport.close()
 
     def give_back(self) -> None:
