@@ -18,9 +18,10 @@ from copy import copy
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import IntEnum
 from inspect import isawaitable
+from functools import partial
 from itertools import pairwise
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from rest_api_client.attempts import AttemptLevel, Terminal
 from rest_api_client.exceptions import ConfigurationError, HookError
@@ -187,9 +188,14 @@ def _chain(policies: Sequence[Policy], end: Proceed) -> Proceed:
     return handler
 
 
+_ARGUMENTS = 4  # self, request, context, proceed
+
+
 def _link(policy: Policy, proceed: Proceed) -> Proceed:
     """The policy's own method, with what follows it as the default of its last argument: a call less per policy."""
-    method = cast("FunctionType", type(policy).__call__)
+    method = type(policy).__call__
+    if not isinstance(method, FunctionType) or method.__code__.co_argcount != _ARGUMENTS:  # wrapped, by a tracer say
+        return partial(policy.__call__, proceed=proceed)
     linked = FunctionType(method.__code__, method.__globals__, method.__name__, (proceed,), method.__closure__)
     return MethodType(linked, policy)
 

@@ -215,3 +215,18 @@ def test_an_empty_chain_sends(world: World[VirtualClock]) -> None:
         return response.status_code, len(call.attempts)
 
     assert world.run(body) == (201, 1)
+
+
+def test_a_policy_whose_method_was_wrapped_stands_in_the_chain_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tracer, say, that counts the calls of ours."""
+    plain, counted = Decode.__call__, []
+
+    def wrapped(*args: Any, **options: Any) -> Any:
+        counted.append(len(args))
+        return plain(*args, **options)
+
+    monkeypatch.setattr(Decode, "__call__", wrapped)
+    runtime = SyncRuntime()
+    chain = Pipeline([Decode(), Read()], ScriptedTransport(respond(200)), runtime)
+    assert run_sync(chain(a_request(), Context(Call(runtime, random.Random(1))))).status_code == 200
+    assert counted == [3]
