@@ -17,8 +17,8 @@ from collections.abc import Awaitable, Iterable, Sequence
 from copy import copy
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import IntEnum
-from inspect import isawaitable
 from functools import partial
+from inspect import isawaitable
 from itertools import pairwise
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable

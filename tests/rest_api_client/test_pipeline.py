@@ -228,5 +228,9 @@ def test_a_policy_whose_method_was_wrapped_stands_in_the_chain_all_the_same(monk
     monkeypatch.setattr(Decode, "__call__", wrapped)
     runtime = SyncRuntime()
     chain = Pipeline([Decode(), Read()], ScriptedTransport(respond(200)), runtime)
-    assert run_sync(chain(a_request(), Context(Call(runtime, random.Random(1))))).status_code == 200
+
+    async def body() -> Response:
+        return await chain(a_request(), Context(Call(runtime, random.Random(1))))
+
+    assert run_sync(body()).status_code == 200
     assert counted == [3]
