@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,15 +24,16 @@ def is_control(path: str) -> bool:
     return path in (HEALTH_PATH, JOURNAL_PATH)
 
 
-def control(journal: Journal, seed: int, limits: Limits | None) -> Starlette:
+def control(journal: Journal, seed: int, limits: Callable[[], Limits | None]) -> Starlette:
     """Both as one ASGI application."""
-    described = [] if limits is None else limits.describe()
-    staging = {"seed": seed, "limit": described[0] if described else None}
 
     async def show(request: Request) -> Response:
         # Whoever listens on all interfaces need not show everybody what his clients sent.
         if request.client is not None and not ipaddress.ip_address(request.client.host).is_loopback:
             raise Problem(403, "the journal is shown on the loopback interface only")
+        there = limits()
+        described = [] if there is None else there.describe()
+        staging = {"seed": seed, "limit": described[0] if described else None}
         return JSONResponse(staging | journal.to_json())
 
     routes = [Route(HEALTH_PATH, _health), Route(JOURNAL_PATH, show)]

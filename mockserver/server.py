@@ -29,13 +29,14 @@ from mockserver.faults import Errors, Outage, Slowness
 from mockserver.faults.decide import Faults
 from mockserver.faults.plan import Plan
 from mockserver.gate import Gate, bind
-from mockserver.journal import Entry, Journal
-from mockserver.limits import Limit, LimitRule, Limits
+from mockserver.journal import Entry
+from mockserver.limits import Limit, Limits
 from mockserver.players.in_process import StageTransport
 from mockserver.players.wire import PROTOCOLS, Connection, Player
-from mockserver.resources import application
+from mockserver.scene import Scene, Settings, as_faults, as_limits
 from mockserver.seen import Seen
-from mockserver.stage import Stage, Stubs
+from mockserver.spaces import MOST_SPACES, Space, Spaces
+from mockserver.stage import Stubs
 
 DEFAULT_RESOURCES: Mapping[str, int] = {"users": 500, "orders": 1000}
 Tls: TypeAlias = ssl.SSLContext | str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]
@@ -47,7 +48,7 @@ _LOOK = 0.05
 _Choice = TypeVar("_Choice")
 
 
-class MockServer:
+class MockServer(Scene):
     """A server to test against, that misbehaves as told.
 
         with MockServer(limit=SlidingWindow(calls=50, period=1.0), errors=Errors(probability=0.1)) as server:
@@ -72,6 +73,7 @@ class MockServer:
         http: which of uvicorn's two parsers reads requests.
         loop: the event loop; "auto" is uvloop where it is installed.
         journal_size: how many requests the journal keeps; its counters count on.
+        most_spaces: how many spaces there may be at once.
         on_entry: called in the server's thread with each journal entry when its answer is complete.
 
     Raises:
@@ -97,6 +99,7 @@ class MockServer:
         http: Literal["httptools", "h11"] = "httptools",
         loop: Literal["auto", "asyncio", "uvloop"] = "auto",
         journal_size: int = 10_000,
+        most_spaces: int = MOST_SPACES,
         on_entry: Callable[[Entry], None] | None = None,
     ) -> None:
         _check("resources", resources, Mapping, "give {'users': 500}")
@@ -105,34 +108,64 @@ class MockServer:
         _check("latency", latency, Slowness, "give Latency(p50=0.05) or EvenLatency(low=0.01, high=0.1)")
         _check("faults", faults, Faults | Plan, "give a Plan(rules=[...]) or the Faults of one")
         _check("outages", outages, Iterable, "give [Outage(start=3, duration=2)]")
-        self.host = host
-        self.journal = Journal(journal_size)
-        self._wanted_port = port
-        self.stage = Stage(
-            application=application(DEFAULT_RESOURCES if resources is None else dict(resources), seed),
-            journal=self.journal,
+        self._another: Callable[[], MockServer] = lambda: MockServer(
+            seed=seed, tls=tls, host=host, http=http, loop=loop
+        )
+        settings = Settings(
+            resources=DEFAULT_RESOURCES if resources is None else dict(resources),
             seed=seed,
-            limits=Limits([LimitRule(limit=limit, key=key)]) if isinstance(limit, Limit) else limit,
+            limits=as_limits(limit, key),
             errors=errors,
             latency=latency,
-            outages=outages,
-            faults=Faults(faults) if isinstance(faults, Plan) else faults,
+            outages=tuple(outages),
+            faults=as_faults(faults),
             stubs=stubs,
+            journal_size=journal_size,
             on_entry=on_entry,
         )
+        super().__init__(settings)
+        self.host = host
+        self.spaces = Spaces(
+            self, settings, url=lambda: self.url, elsewhere=lambda name: self.other_origin.space(name), most=most_spaces
+        )
+        self._wanted_port = port
+        self._other_origin: MockServer | None = None
         self._tls = _secure(tls)
         self.gate = Gate(tls=self._tls)
-        self._app = Player(self.stage)
+        self._app = Player(self.spaces)
         self._protocol = _choose("http", http, PROTOCOLS)
         self._loop_name = _choose("loop", loop, {"asyncio": "asyncio", "uvloop": "uvloop", "auto": "auto"})
         self._stopping: asyncio.Event
+        self._replanned: asyncio.Event
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._port: int | None = None
 
-    def now(self) -> float:
-        """Seconds since the server started, on the clock of the journal; in process, since its first client did."""
-        return self.stage.clock()
+    def space(self, name: str) -> Space:
+        """A part of the server by itself, for one test or one worker; made when it is first asked for (see `spaces`).
+
+        Raises:
+            ValueError: names are 1 to 64 ASCII letters, digits, ".", "_" and "-", the first a letter or a digit.
+            TooManySpacesError: there are as many as there may be.
+        """
+        return self.spaces.space(name)
+
+    @property
+    def other_origin(self) -> MockServer:
+        """A second server on a port of its own, where nothing goes wrong, with a journal of its own on the same clock.
+
+        To see what a client takes along when it is sent elsewhere. Made and started when it is first asked for, and
+        stopped with this one.
+
+        Raises:
+            RuntimeError: this server is not started.
+        """
+        if self._other_origin is None:
+            _ = self.port  # started?
+            self._other_origin = self._another()
+            self._other_origin.go_by(self.now, self._settings.time.wall)
+            self._other_origin.start()
+        return self._other_origin
 
     def transport(self) -> StageTransport:
         """The server as an engine, without a socket: `APIClient(base_url="http://stage", engine=server.transport())`.
@@ -144,7 +177,7 @@ class MockServer:
         """
         if self._thread is not None:
             raise RuntimeError("this MockServer has a socket: make another one to play in process")
-        return StageTransport(self.stage)
+        return StageTransport(self)
 
     @property
     def port(self) -> int:
@@ -166,7 +199,7 @@ class MockServer:
         listener = _bind(self.host, self._wanted_port)
         self._port = listener.getsockname()[1]
         began = time.monotonic()
-        self.stage.go_by(lambda: time.monotonic() - began, time.time)
+        self.go_by(lambda: time.monotonic() - began, time.time)
         ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(listener, ready), name="mockserver", daemon=True)
         self._thread.start()
@@ -175,6 +208,8 @@ class MockServer:
 
     def stop(self) -> None:
         """Stop listening and cut every connection, in mid-answer too. Does nothing the second time."""
+        if self._other_origin is not None:
+            self._other_origin.stop()
         if self._thread is None:
             return
         # The loop closes itself when told; told again, or after a crash, there is nobody to tell.
@@ -218,6 +253,7 @@ class MockServer:
     async def _serve(self, server: uvicorn.Server, listener: socket.socket, ready: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
+        self._replanned = asyncio.Event()
         config = server.config
         config.load()
         server.lifespan = config.lifespan_class(config)
@@ -239,24 +275,36 @@ class MockServer:
 
     async def _watch(self) -> None:
         """Open and close the gate as the phases of the plan have it."""
-        faults = self.stage.faults
-        if faults is None or all(phase.connection == "open" for phase in faults.plan.schedule.phases):
-            return
         known = "open"
         while True:
-            now = self.now()
-            door = faults.connection(now)
+            self._replanned.clear()
+            faults, now = self.stage.faults, self.now()
+            door = "open" if faults is None else faults.connection(now)
             if door != known:
                 known = door
                 self.gate.become(door)
-            change = faults.next_change(now)
-            await asyncio.sleep(_LOOK if change is None else min(_LOOK, max(0.0, change - now)))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._replanned.wait(), _until_look(faults, now))
+
+    def _changed(self) -> None:
+        # The loop is None before the start, and closed after the end.
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._replanned.set)
 
     async def _until_stopped(self, server: uvicorn.Server) -> None:
         while not self._stopping.is_set():
             await server.on_tick(0)  # renews the Date header
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), 1.0)
+
+
+def _until_look(faults: Faults | None, now: float) -> float | None:
+    """Seconds until the door may change; None where it does not."""
+    if faults is None or all(phase.connection == "open" for phase in faults.plan.schedule.phases):
+        return None
+    change = faults.next_change(now)
+    return _LOOK if change is None else min(_LOOK, max(0.0, change - now))
 
 
 async def _cut(server: uvicorn.Server) -> None:

@@ -41,11 +41,11 @@ from mockserver.control import control, is_control
 from mockserver.faults import Errors, Outage, Slowness
 from mockserver.faults.answers import problem_script, with_fields
 from mockserver.faults.decide import Faults, Strike
-from mockserver.faults.fault import EMPTY, Fault
+from mockserver.faults.fault import EMPTY
 from mockserver.journal import Entry, Journal
 from mockserver.limits import Limits, Ruling
 from mockserver.seen import Seen
-from rest_api_client.script import Delay, Head, Raw, Reset, Script, Upload
+from rest_api_client.script import Delay, Head, Raw, Refuse, Reset, Script, Upload
 
 MOST_BODY = 8 << 20
 """Bytes of a request's body that are kept; a longer one is answered 413."""
@@ -74,6 +74,7 @@ class _Plan:
     ruling: Ruling | None = None
     delay: float = 0.0
     upload: float | None = None
+    refused: bool = False
 
 
 class Stage:
@@ -125,7 +126,7 @@ class Stage:
         self.stubs = stubs
         self.on_entry = on_entry
         self._application = application
-        self._control = control(journal, seed, limits)
+        self._control = control(journal, seed, lambda: self.limits)
         self._chance = Chance(seed)
         self._first: float | None = None
 
@@ -138,13 +139,17 @@ class Stage:
         """The head of a request has been received. The performance must be ended, whatever happens."""
         if is_control(head.path):
             return Performance(self, head, None, _Plan())
-        entry = _entry(head, self.clock())
+        entry = self.journal.entry(head, self.clock())
         self.journal.open(entry)
         try:
             plan = self._plan(head, entry)
         except Exception as error:  # a rule, a key or a limit of the user's own
             plan = _Plan(instead=_crash(head, error))
         return Performance(self, head, entry, plan)
+
+    def turn_away(self, head: Seen, answer: Script) -> Performance:
+        """A request that is nobody's: it is answered so, and not journalled."""
+        return Performance(self, head, None, _Plan(instead=answer))
 
     def serve(self, seen: Seen) -> Script:
         """What the service answers, stub or application; nothing is journalled and nothing goes wrong."""
@@ -181,8 +186,16 @@ class Stage:
             entry.fault_id = strike.fault_id
             entry.delay += strike.delay
         instead = self._error(entry) if strike is None else None
-        upload = None if strike is None else _upload(strike.fault)
-        return _Plan(instead=instead, strike=strike, ruling=ruling, delay=entry.delay, upload=upload)
+        # A fault is pure: what it makes of one answer tells how it treats the upload before any.
+        trial = None if strike is None else strike.fault(EMPTY)
+        return _Plan(
+            instead=instead,
+            strike=strike,
+            ruling=ruling,
+            delay=entry.delay,
+            upload=None if trial is None else _upload(trial),
+            refused=trial is not None and isinstance(trial.ending, Refuse),
+        )
 
     def _outage(self, now: float) -> Outage | None:
         if self._first is None:
@@ -206,6 +219,7 @@ class Performance:
         entry: its entry in the journal; None for health and journal themselves.
         wants_body: whether the answer depends on the body; otherwise it may be left unread.
         upload: bytes per second at which the body is to be read (0: not at all), None for as fast as it comes.
+        readdress: done to what the service answers, before any fault; set by whoever stands in front of the stage.
     """
 
     def __init__(self, stage: Stage, head: Seen, entry: Entry | None, plan: _Plan) -> None:
@@ -214,9 +228,11 @@ class Performance:
         self._head = head
         self._plan = plan
         self._script: Script | None = None
+        self.readdress: Callable[[Script], Script] | None = None
         self.upload = plan.upload
-        acts = plan.instead is None and (plan.strike is None or plan.strike.processed)
-        self.wants_body = acts and plan.upload != 0
+        # A fault in place of the application waits for the body all the same: it strikes an answer, and whether a
+        # client that is still sending hears of it depends on its machine.
+        self.wants_body = plan.instead is None and plan.upload != 0 and not plan.refused
 
     def received(self, size: int) -> None:
         """So many bytes of the body have come."""
@@ -230,6 +246,8 @@ class Performance:
             body: all of it; what there is of it where it is longer than `MOST_BODY`; empty where it was not wanted.
         """
         seen = replace(self._head, body=body)
+        if self.entry is not None and self.wants_body:
+            self._stage.journal.body(self.entry, body)
         try:
             self._script = self._answer(seen)
         except Exception as error:  # a stub, an application or a fault of the user's own
@@ -238,7 +256,7 @@ class Performance:
 
     def _answer(self, seen: Seen) -> Script:
         if self.entry is None:
-            return self._stage.answer_control(seen)
+            return self._stage.answer_control(seen) if self._plan.instead is None else self._plan.instead
         plan = self._plan
         script = self._serve(seen, self.entry)
         if plan.strike is not None:
@@ -257,6 +275,8 @@ class Performance:
         if len(seen.body) > MOST_BODY:
             return problem_script(413, f"the body has more than {MOST_BODY} bytes", (("connection", "close"),))
         script = self._stage.serve(seen)
+        if self.readdress is not None:
+            script = self.readdress(script)
         entry.processed = processed(script)
         return script
 
@@ -267,7 +287,8 @@ class Performance:
         status, retry_after = _announced(self._script)
         if status is not None:
             self._stage.journal.answer(self.entry, status, self._stage.clock())
-            self.entry.retry_after = retry_after
+            if retry_after:
+                self._stage.journal.ask_to_wait(self.entry, retry_after, self._stage.wall())
 
     def refuse(self, detail: str) -> Script:
         """The player cannot show this script: what is answered instead, saying so."""
@@ -299,32 +320,14 @@ def _no_clock() -> float:
     raise RuntimeError("this stage has no clock yet: give it one, or a client that brings its own")
 
 
-def _announced(script: Script) -> tuple[int | None, int | None]:
-    """The status that a client reads, and its Retry-After in seconds; None where there is none."""
+def _announced(script: Script) -> tuple[int | None, str]:
+    """The status that a client reads, and its Retry-After; None and empty where there is none."""
     for step in script.steps:
         if isinstance(step, Head) and step.status >= 200:
-            return step.status, _digits(_last(step.headers, "retry-after"))
+            return step.status, _last(step.headers, "retry-after")
         if isinstance(step, Raw) and (line := _STATUS_LINE.match(step.data)):
-            return int(line[1]), None
-    return None, None
-
-
-def _entry(seen: Seen, now: float) -> Entry:
-    headers = dict(seen.fields)
-    return Entry(
-        index=0,
-        arrived=now,
-        method=seen.method,
-        path=seen.path,
-        query=seen.query,
-        call_id=headers.get("x-call-id"),
-        attempt=_digits(headers.get("x-attempt", "")),
-        idempotency_key=headers.get("idempotency-key"),
-    )
-
-
-def _digits(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+            return int(line[1]), ""
+    return None, ""
 
 
 def _last(fields: Iterable[tuple[str, str]], name: str) -> str:
@@ -335,9 +338,8 @@ def _dead(outage: Outage) -> Script:
     return Script(Reset()) if outage.reset else problem_script(outage.status, "a dead period of the mock server")
 
 
-def _upload(fault: Fault) -> float | None:
-    # A fault is pure: what it does to one answer tells whether it slows the upload of any.
-    first = fault(EMPTY).steps[0]
+def _upload(script: Script) -> float | None:
+    first = script.steps[0]
     return first.bytes_per_second if isinstance(first, Upload) else None
 
 

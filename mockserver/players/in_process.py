@@ -12,12 +12,14 @@ Every request is a connection of its own.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
+from mockserver.journal import Journal
 from mockserver.seen import Seen
-from mockserver.stage import MOST_BODY, Performance, Stage
+from mockserver.stage import MOST_BODY, Performance
 from rest_api_client.engines.played import Play, check_playable
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.models import Request, Response
@@ -26,6 +28,28 @@ from rest_api_client.transport import ByteStream, Capability, Exchange
 
 if TYPE_CHECKING:
     from rest_api_client.runtime import Runtime
+
+
+class Staging(Protocol):
+    """A stage, or one that may be replaced by a fresh one."""
+
+    @property
+    def lock(self) -> threading.Lock:
+        """Held while it decides."""
+        ...
+
+    @property
+    def journal(self) -> Journal:
+        """What arrived."""
+        ...
+
+    def go_by(self, clock: Callable[[], float], wall: Callable[[], float]) -> None:
+        """Take the time from here, unless there is a clock."""
+        ...
+
+    def begin(self, head: Seen) -> Performance:
+        """The head of a request has been received. The performance must be ended, whatever happens."""
+        ...
 
 
 class StageTransport:
@@ -57,7 +81,7 @@ class StageTransport:
         }
     )
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Staging) -> None:
         self.stage = stage
         self._runtime: Runtime | None = None
 

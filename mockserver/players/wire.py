@@ -19,14 +19,14 @@ import re
 import socket
 import struct
 import termios
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mockserver.seen import Seen
-from mockserver.stage import MOST_BODY, Performance, Stage
+from mockserver.stage import MOST_BODY, Performance
 from rest_api_client.http.framing import Encoder, bodiless, framing_fields, timeline
 from rest_api_client.script import Chunk, Close, Delay, End, Garbage, Head, Refuse, Reset, Script, Stale, Step
 
@@ -190,10 +190,18 @@ class H11Wire(Connection, H11Protocol):  # type: ignore[misc]  # two protocols o
 PROTOCOLS = {"httptools": ToolsWire, "h11": H11Wire}
 
 
+class Begins(Protocol):
+    """A stage, or whoever knows which of several a request is for."""
+
+    def begin(self, head: Seen) -> Performance:
+        """The head of a request has been received. The performance must be ended, whatever happens."""
+        ...
+
+
 class Player:
     """A stage as an ASGI application. Without our protocols below it, it shows ordinary answers only."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Begins) -> None:
         self.stage = stage
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,190 @@
+"""A scene: one isolated state of a server, and what its user does with it.
+
+Everything that one test could see of another is in here: journal and counters, stubs and their states, what is left of
+the limits, the faults' counts, the records. A server has one scene of its own, which is the server itself, and as many
+more as there are spaces (see `spaces`). All begin alike, from the server's `Settings`, and go by one clock.
+
+To reset is to begin again: a new stage takes the old one's place. Requests in flight end on the old one, so that none
+of them is half forgotten.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from mockserver.faults import Errors, Outage, Plan, Slowness
+from mockserver.faults.decide import Faults
+from mockserver.journal import Entry, Journal
+from mockserver.limits import Limit, LimitRule, Limits
+from mockserver.players.in_process import StageTransport
+from mockserver.resources import application
+from mockserver.seen import Seen
+from mockserver.stage import Performance, Stage, Stubs
+
+
+class Time:
+    """The clock of a server: that which is given first, for all its scenes."""
+
+    def __init__(self) -> None:
+        self._clock: Callable[[], float] | None = None
+        self._wall: Callable[[], float] = time.time
+
+    def go_by(self, clock: Callable[[], float], wall: Callable[[], float]) -> None:
+        """Take the time from here, unless there is a clock already."""
+        if self._clock is None:
+            self._clock, self._wall = clock, wall
+
+    def now(self) -> float:
+        """Seconds since the start."""
+        if self._clock is None:
+            raise RuntimeError("this server has no clock yet: start it, or give it a client that brings its own")
+        return self._clock()
+
+    def wall(self) -> float:
+        """Seconds since 1970."""
+        return self._wall()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every scene begins with; see `MockServer`."""
+
+    resources: Mapping[str, int]
+    seed: int = 0
+    limits: Limits | None = None
+    errors: Errors | None = None
+    latency: Slowness | None = None
+    outages: tuple[Outage, ...] = ()
+    faults: Faults | None = None
+    stubs: Stubs | None = None
+    journal_size: int = 10_000
+    on_entry: Callable[[Entry], None] | None = None
+    time: Time = field(default_factory=Time)
+
+    def stage(self) -> Stage:
+        """A stage on which nothing has happened yet."""
+        return Stage(
+            application=application(self.resources, self.seed),
+            journal=Journal(self.journal_size),
+            clock=self.time.now,
+            wall=self.time.wall,
+            seed=self.seed,
+            limits=as_limits(self.limits),
+            errors=self.errors,
+            latency=self.latency,
+            outages=self.outages,
+            faults=as_faults(self.faults),
+            stubs=self.stubs,
+            on_entry=self.on_entry,
+        )
+
+
+class Scene:
+    """What can be asked of a server, and of each of its spaces.
+
+    Attributes:
+        lock: held by players that have several threads.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.lock = threading.Lock()
+        self._settings = settings
+        self._stage = settings.stage()
+
+    @property
+    def stage(self) -> Stage:
+        """Who decides about requests; another one after `reset`."""
+        return self._stage
+
+    @property
+    def journal(self) -> Journal:
+        """What arrived. After a `reset` it is another one, and empty: ask for it anew."""
+        return self._stage.journal
+
+    @property
+    def faults(self) -> Faults | None:
+        """Rules and phases; None without any. May be set while the server runs: to `Faults`, a `Plan`, or its text.
+
+        What is set counts anew, and its time begins anew with the next request.
+
+        Raises:
+            ValueError: on setting; the text is malformed.
+        """
+        return self._stage.faults
+
+    @faults.setter
+    def faults(self, faults: Faults | Plan | str | None) -> None:
+        self._stage.faults = as_faults(faults)
+        self._changed()
+
+    @property
+    def limits(self) -> Limits | None:
+        """The rate limits; None without any. May be set while the server runs: to `Limits`, or to a single limit."""
+        return self._stage.limits
+
+    @limits.setter
+    def limits(self, limits: Limits | Limit | None) -> None:
+        self._stage.limits = as_limits(limits)
+
+    def now(self) -> float:
+        """Seconds since the server started, on the clock of the journal; in process, since its first client did."""
+        return self._settings.time.now()
+
+    def reset(self) -> None:
+        """Begin again as the server was made: nothing journalled or counted, records, limits, faults, stubs as given.
+
+        What is in flight ends as it would have, unseen by the new journal. The clock goes on.
+        """
+        self._stage = self._settings.stage()
+        self._changed()
+
+    def transport(self) -> StageTransport:
+        """This scene as an engine, without a socket: `APIClient(base_url="http://stage", engine=server.transport())`.
+
+        In the time of the client, virtual or not; for a server that is not started. One for each client.
+        """
+        return StageTransport(self)
+
+    def _changed(self) -> None:
+        """The faults are others. For a server that has a door to open or to close."""
+
+    # For players.
+
+    def go_by(self, clock: Callable[[], float], wall: Callable[[], float]) -> None:
+        """Take the time from here, unless the server has a clock."""
+        self._settings.time.go_by(clock, wall)
+
+    def begin(self, head: Seen) -> Performance:
+        """The head of a request has been received; see `Stage.begin`."""
+        return self._stage.begin(head)
+
+
+def as_faults(given: Faults | Plan | str | None) -> Faults | None:
+    """Faults that have counted nothing yet.
+
+    Raises:
+        ValueError: the text is no plan, or it is something else altogether.
+    """
+    if isinstance(given, Faults):
+        return Faults(given.plan, catalogue=given.catalogue)
+    if isinstance(given, str):
+        return Faults(Plan.parse(given))
+    if given is None or isinstance(given, Plan):
+        return None if given is None else Faults(given)
+    raise ValueError(f"faults={given!r}: give a Plan(rules=[...]), the Faults of one, or its text")
+
+
+def as_limits(given: Limits | Limit | None, key: Callable[[Seen], str] | None = None) -> Limits | None:
+    """Limits of which nothing is used yet.
+
+    Raises:
+        ValueError: it is no limit.
+    """
+    if isinstance(given, Limits):
+        return Limits(given.rules, dialect=given.dialect, refusal=given.refusal)
+    if given is None or isinstance(given, Limit):
+        return None if given is None else Limits([LimitRule(limit=given, key=key)])
+    raise ValueError(f"limit={given!r}: give SlidingWindow(calls, period) or TokenBucket(rate, burst)")
