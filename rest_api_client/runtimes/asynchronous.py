@@ -12,15 +12,16 @@ import asyncio
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import AbstractContextManager, suppress
-from contextvars import ContextVar, Token, copy_context
+from contextlib import AbstractContextManager, nullcontext, suppress
+from contextvars import ContextVar, copy_context
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 import anyio
 
-from rest_api_client.clock import SYSTEM, Clock
+from rest_api_client.clock import SYSTEM, Clock, SystemClock
 from rest_api_client.runtime import Event, TaskCancelled
+from rest_api_client.runtimes.alarms import Alarms
 from rest_api_client.runtimes.race import Race, conduct
 from rest_api_client.runtimes.spawned import Spawned
 
@@ -42,6 +43,7 @@ class AsyncRuntime:
         self.now = clock.monotonic
         self.time = clock.time
         self._spawned: dict[Spawned[Any], _Home] = {}
+        self._alarms: dict[int, Alarms] = {}
         self._closed = False
 
     def deadline(self) -> float | None:
@@ -73,7 +75,19 @@ class AsyncRuntime:
 
     def fail_after(self, deadline: float | None) -> AbstractContextManager[None]:
         """Cancel the block at the moment `deadline` and raise TimeoutError."""
-        return _CancellingDeadline(self, deadline)
+        if deadline is None:
+            return nullcontext()
+        return _TrioDeadline(self, deadline) if _in_trio() else _AsyncioDeadline(self, deadline)
+
+    def alarms(self, loop: asyncio.AbstractEventLoop) -> Alarms:
+        """The alarms of a loop, which is the running one."""
+        alarms = self._alarms.get(id(loop))
+        if alarms is None or alarms.loop is not loop:
+            for number, other in list(self._alarms.items()):
+                if other.loop.is_closed():
+                    self._alarms.pop(number, None)
+            alarms = self._alarms[id(loop)] = Alarms(loop, patient=isinstance(self.clock, SystemClock))
+        return alarms
 
     async def race(
         self,
@@ -152,67 +166,69 @@ async def _attempt(race: Race[T], start: Callable[[], Awaitable[T]]) -> None:
         race.succeed(result)
 
 
-class _CancellingDeadline:
-    """The block of `fail_after` in a loop."""
+class _Deadline:
+    """The block of `fail_after` in a loop: its moment, for all that is asked inside."""
 
-    __slots__ = ("_at", "_runtime", "_scope", "_token")
+    __slots__ = ("_at", "_runtime", "_token")
 
-    def __init__(self, runtime: AsyncRuntime, at: float | None) -> None:
+    def __init__(self, runtime: AsyncRuntime, at: float) -> None:
         self._runtime = runtime
         self._at = at
-        self._scope: _AsyncioLimit | AbstractContextManager[anyio.CancelScope] | None = None
-        self._token: Token[float | None] | None = None
 
-    def __enter__(self) -> None:
-        if self._at is None:
-            return
+    def _publish(self) -> float:
+        """Make it known, and give the seconds left."""
         runtime = self._runtime
         runtime.clock.require_loop()
         left = self._at - runtime.now()
         if left <= 0:
             raise TimeoutError("the deadline had already passed")
         outer = _deadline.get()
-        self._token = _deadline.set(self._at if outer is None else min(outer, self._at))
-        self._scope = anyio.fail_after(left) if _in_trio() else _AsyncioLimit(left)
+        self._token = _deadline.set(self._at if outer is None or self._at < outer else outer)
+        return left
+
+
+class _TrioDeadline(_Deadline):
+    __slots__ = ("_scope",)
+
+    def __enter__(self) -> None:
+        self._scope = anyio.fail_after(self._publish())
         self._scope.__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        if self._token is not None:
-            _deadline.reset(self._token)
-        return None if self._scope is None else self._scope.__exit__(kind, error, trace)
+        _deadline.reset(self._token)
+        return self._scope.__exit__(kind, error, trace)
 
 
-# ---------------------------------------------------------------------- what asyncio and trio do differently
+class _AsyncioDeadline(_Deadline):
+    """What `asyncio.timeout` does, without a timer of its own (see `alarms`): every call passes one."""
 
-
-class _AsyncioLimit:
-    """What `asyncio.timeout` does, at a third of anyio's price: every call passes one."""
-
-    __slots__ = ("_before", "_fired", "_handle", "_seconds", "_task")
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._fired = False
+    __slots__ = ("_alarms", "_before", "_rang", "_task")
 
     def __enter__(self) -> None:
+        left = self._publish()
         task = asyncio.current_task()
         assert task is not None
-        self._task, self._before = task, task.cancelling()
-        self._handle = asyncio.get_running_loop().call_later(self._seconds, self._fire)
+        self._task, self._before, self._rang = task, task.cancelling(), False
+        self._alarms = self._runtime.alarms(task.get_loop())
+        self._alarms.add(self, left)
 
-    def _fire(self) -> None:
-        self._fired = True
+    def ring(self) -> None:
+        self._rang = True
         self._task.cancel()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._handle.cancel()
+        _deadline.reset(self._token)
+        self._alarms.drop(self)
         # Somebody else may have cancelled the task, too: that wish goes on.
-        if self._fired and self._task.uncancel() <= self._before and isinstance(error, asyncio.CancelledError):
+        if self._rang and self._task.uncancel() <= self._before and isinstance(error, asyncio.CancelledError):
             raise TimeoutError("the deadline passed") from error
+
+
+# ---------------------------------------------------------------------- what asyncio and trio do differently
 
 
 class _Inner(Protocol):
