@@ -88,7 +88,7 @@ class Gate:
         self._listener: socket.socket | None = None
         self._fillers: list[socket.socket] = []
         self._held: set[socket.socket] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], socket.socket] = {}
         self._protocol: Callable[[], asyncio.Protocol]
         self._cut: Callable[[], None]
 
@@ -254,16 +254,16 @@ class Gate:
 
     def _meet(self, sock: socket.socket, what: ConnectionFault | ssl.SSLContext | None) -> None:
         if what is None or isinstance(what, ssl.SSLContext):
-            self._start(self._hand_over(sock, what or self._tls))
+            self._start(self._hand_over(sock, what or self._tls), sock)
         elif what in _ANY_TIME:
             self._finish(sock, what)
         else:
-            self._start(self._spoil(sock, what))
+            self._start(self._spoil(sock, what), sock)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None], sock: socket.socket) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = sock
+        task.add_done_callback(self._tasks.pop)
 
     async def _hand_over(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
         try:
@@ -271,6 +271,9 @@ class Gate:
         except OSError as error:  # ssl.SSLError among them
             self.handshakes.append(str(error))
             sock.close()
+        except asyncio.CancelledError:
+            sock.close()
+            raise
 
     async def _spoil(self, sock: socket.socket, what: str) -> None:
         loop = asyncio.get_running_loop()
@@ -287,12 +290,16 @@ class Gate:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_0)
             sock.close()
         else:
-            self._start(_part(sock))
+            self._start(_part(sock), sock)
 
     def _cut_all(self) -> None:
         for sock in self._held:
             self._finish(sock, "reset")
         self._held.clear()
+        for task, sock in self._tasks.items():  # in a handshake, or on their way to uvicorn
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_0)
+            task.cancel()
         if self._loop is not None:
             self._cut()
 

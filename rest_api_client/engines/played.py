@@ -118,7 +118,9 @@ class Play:
         began = self.exchange.clock.monotonic()
         pieces: list[bytes] = []
         size = 0
-        async for piece in _pieces(body):
+
+        async def take(piece: bytes) -> None:
+            nonlocal size
             self.check()
             pieces.append(piece)
             for gulp in _gulps(piece, rate):
@@ -127,6 +129,15 @@ class Play:
                     _check_blocked(rate, script)
                     await self._until(began + ((size - BUFFER) / rate if rate else inf), writing=True)
                 self.exchange.bytes_sent += gulp
+
+        # Not one generator over both kinds: left in the middle, it would be trio's to close.
+        chunks = body.open()
+        if isinstance(chunks, AsyncIterator):
+            async for piece in chunks:
+                await take(piece)
+        else:
+            for piece in chunks:
+                await take(piece)
         self.check()
         self._began = max(self.exchange.clock.monotonic(), began + (size / rate if rate else 0.0))
         return b"".join(pieces)
@@ -239,16 +250,6 @@ def _head_size(request: Request) -> int:
     return line + sum(len(name) + len(value) + 4 for name, value in request.headers.raw())
 
 
-async def _pieces(body: Body) -> AsyncIterator[bytes]:
-    chunks = body.open()
-    if isinstance(chunks, AsyncIterator):
-        async for piece in chunks:
-            yield piece
-    else:
-        for piece in chunks:
-            yield piece
-
-
 def _check_blocked(rate: float, script: Script | None) -> None:
     if rate == 0 and script is not None and not all(isinstance(step, Upload | Stall) for step in script.steps):
         raise ConfigurationError(
@@ -273,23 +274,28 @@ class _Framing:
 
 
 def _frame(request: Request, head: Head, headers: Headers, script: Script) -> _Framing:
-    if bodiless(request.method, head.status):
-        return _Framing(length=0)
     for name, value in framing_fields(request.method, head, script):
         headers[name] = value
+    length = _length(headers)
+    if bodiless(request.method, head.status):
+        return _Framing(length=0)
     if "transfer-encoding" in headers:
         return _Framing(chunked=True)
     if any(isinstance(step, Trailers) for step in script.steps):
         raise ConfigurationError(
             "Trailers need a chunked body: drop content-length and connection: close from the Head"
         )
+    return _Framing(length=length)
+
+
+def _length(headers: Headers) -> int | None:
     lengths = set(headers.get_list("content-length"))
     if not lengths:
-        return _Framing()
+        return None
     length = lengths.pop()
     if lengths or not (length.isascii() and length.isdigit()):
         raise RemoteProtocolError(f"content-length {headers['content-length']!r} is no length")
-    return _Framing(length=int(length))
+    return int(length)
 
 
 class ScriptedBody:

@@ -184,15 +184,16 @@ def test_the_journal_is_served_whole() -> None:
         "counts": {"requests": 1, "in_flight": 0, "accepted": 1, "processed": 1, "faults": 0},
         "statuses": {"201": 1},
     }
-    assert shown["entries"] == [
-        {
-            "index": 0, "arrived": 1.5, "answered": 1.5, "finished": 1.5,
-            "method": "POST", "path": "/users", "query": "x=1",
-            "call_id": "abc", "attempt": 2, "idempotency_key": "k", "call": 0, "accepted": True, "processed": True,
-            "delay": 0.0, "fault_id": None, "status": 201, "retry_after": None,
-            "bytes_in": len(answer.request.content), "bytes_out": len(answer.content),
-        }
-    ]  # fmt: skip
+    (entry,) = shown["entries"]
+    expected = {
+        "index": 0, "arrived": 1.5, "answered": 1.5, "finished": 1.5,
+        "method": "POST", "path": "/users", "query": "x=1",
+        "call_id": "abc", "attempt": 2, "idempotency_key": "k", "call": 0, "accepted": True, "processed": True,
+        "delay": 0.0, "fault_id": None, "status": 201, "retry_after": None,
+        "bytes_in": len(answer.request.content), "bytes_out": len(answer.content),
+    }  # fmt: skip
+    assert {name: entry[name] for name in expected} == expected
+    assert entry == stage.journal.entries[0].to_json()
 
 
 @pytest.mark.parametrize("attempt", ["", "x", "-1", "1.5", "9" * 5000])

@@ -10,8 +10,9 @@ import pytest
 from mockserver import MockServer
 from mockserver.faults.decide import Faults
 from mockserver.faults.plan import Plan
+from mockserver.faults.rules import FaultRule
 from mockserver.seen import Seen
-from rest_api_client.script import Chunk, End, Head, Script
+from rest_api_client.script import Chunk, Close, End, Head, Script, Upload
 
 TEXT = Script(Head(200, (("content-type", "text/plain"),)), Chunk(b"0123456789"), End())
 COMBINATIONS = [(http, loop) for http in ("httptools", "h11") for loop in ("asyncio", "uvloop")]
@@ -27,8 +28,16 @@ class Scripts:
         return self.by_path.get(seen.path)
 
 
+def leave_unread(script: Script) -> Script:
+    """Nothing of the upload is read, and the connection closed."""
+    return Script(Upload(0), Close())
+
+
+UNREAD = FaultRule(leave_unread, path="/unread", name="unread")
+
+
 def make_server(**settings: Any) -> MockServer:
-    return MockServer(faults=Faults(Plan(caller_faults=True)), resources={"users": 3}, **settings)
+    return MockServer(faults=Faults(Plan(caller_faults=True, rules=(UNREAD,))), resources={"users": 3}, **settings)
 
 
 @pytest.fixture(scope="module", params=COMBINATIONS, ids=" on ".join)

@@ -130,7 +130,7 @@ def test_a_half_closed_connection_still_listens(server: MockServer) -> None:
     wait_until(lambda: server.journal.counts["in_flight"] == in_flight - 1)
 
 
-@pytest.mark.parametrize("fault", ["extra_bytes", "length_and_chunked", "flood_1xx(count=3)", "drip(1000000)"])
+@pytest.mark.parametrize("fault", ["extra_bytes", "length_and_chunked", "flood_1xx(count=3)", "drip(200000)"])
 def test_a_complete_answer_keeps_its_connection(server: MockServer, fault: str) -> None:
     """The next request on it is answered, a body and all, and the connection is the same in the journal's eyes."""
     with closing(connect(server.port)) as sock:
@@ -152,9 +152,9 @@ def test_a_connection_the_client_wants_closed_is_closed(server: MockServer, requ
 
 def test_an_early_end_with_an_upload_unread_is_still_a_fin(server: MockServer) -> None:
     """close() with bytes unread would send RST: the FIN goes first."""
-    for fault in ("early_close", "garbage"):
+    for _ in range(5):
         with closing(connect(server.port)) as sock:
-            sock.sendall(message("POST", fault, "/text", b"", {"content-length": "1000"}) + b"x" * 500)
+            sock.sendall(message("POST", "", "/unread", b"", {"content-length": "1000"}) + b"x" * 500)
             assert listen(sock).end == "FIN"
 
 
@@ -170,9 +170,9 @@ def test_a_slow_upload_blocks_its_client(server: MockServer) -> None:
 
 
 def test_a_slow_upload_is_read_at_its_rate(server: MockServer) -> None:
-    """30,000 bytes at 300,000 a second take a tenth of a second, and are all there."""
-    talk = ask(server.port, post("slow_upload(300000)", b"x" * 30_000, "/echo"), 0.3)
-    assert b"x" * 30_000 in talk.data
+    """20,000 bytes at 200,000 a second take a tenth of a second, and are all there."""
+    talk = ask(server.port, post("slow_upload(200000)", b"x" * 20_000, "/echo"), 0.3)
+    assert b"x" * 20_000 in talk.data
     assert talk.reads[0][0] > 0.08
 
 

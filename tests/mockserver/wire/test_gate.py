@@ -18,6 +18,7 @@ from tests.mockserver.test_server import wait_until
 from tests.mockserver.wire.talking import ask, connect, get, listen
 
 HEALTH = get(path="/health")
+BYE = get(path="/health", connection="close")
 OK = b"HTTP/1.1 200 OK"
 
 
@@ -28,13 +29,13 @@ def server(request: pytest.FixtureRequest) -> Iterator[MockServer]:
 
 
 def passes(server: MockServer) -> bool:
-    return ask(server.port, HEALTH, 0.1).data.startswith(OK)
+    return ask(server.port, BYE).data.startswith(OK)
 
 
 def outcome(server: MockServer) -> str:
     """What one connection meets."""
     try:
-        talk = ask(server.port, HEALTH, 0.05)
+        talk = ask(server.port, BYE, 0.3)
     except ConnectionResetError:
         return "RST"
     return "passed" if talk.data else talk.end
@@ -122,7 +123,7 @@ def test_from_the_server_s_own_thread() -> None:
     running: list[MockServer] = []
     with MockServer(resources={"users": 1}, on_entry=lambda entry: running[0].gate.refuse()) as server:
         running.append(server)
-        assert ask(server.port, get(path="/users/1"), 0.05).data.startswith(OK)
+        assert ask(server.port, get(path="/users/1", connection="close")).data.startswith(OK)
         with pytest.raises(ConnectionRefusedError):
             connect(server.port)
 

@@ -247,6 +247,8 @@ def test_a_length_that_is_none(length: str) -> None:
     """A content-length that is no number is not HTTP."""
     with pytest.raises(RemoteProtocolError, match="no length"):
         Played(Head(200, (("content-length", length),)), End()).head()
+    with pytest.raises(RemoteProtocolError, match="no length"):
+        Played(Head(200, (("content-length", length),)), End(), method="HEAD").head()
 
 
 def test_two_lengths() -> None:
