@@ -171,7 +171,8 @@ def extra_bytes(data: bytes = b"HTTP/1.1 500 Surprise\r\ncontent-length: 0\r\n\r
 
 def drip(bytes_per_second: float = 50.0) -> Fault:
     """The whole answer, head and body, no faster than this."""
-    return lambda script: _first(script, Throttle(bytes_per_second))
+    throttle = Throttle(bytes_per_second)
+    return lambda script: _first(script, throttle)
 
 
 def stall_before_head() -> Fault:
