@@ -56,7 +56,7 @@ def test_faults_written_alike_are_equal() -> None:
         ("error(503, -1)", "retry_after"),
         ("error(503, 0.5)", "retry_after"),
         ("reset(1)", "too many positional arguments"),
-        ("drip(bytes_per_second='x')", "with these arguments it fails"),
+        ("bad_status_line(line=5)", "with these arguments it fails"),
         ("error(503", "is missing"),
     ],
 )
