@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Concatenate, ParamSpec
 
 from mockserver.faults import Errors, Outage, Plan, Slowness
 from mockserver.faults.decide import Faults
@@ -21,8 +22,13 @@ from mockserver.journal import Entry, Journal
 from mockserver.limits import Limit, LimitRule, Limits
 from mockserver.players.in_process import StageTransport
 from mockserver.resources import application
+from mockserver.rules import Rules, Violation, check
 from mockserver.seen import Seen
-from mockserver.stage import Performance, Stage, Stubs
+from mockserver.stage import Performance, Stage
+from mockserver.stage import Stubs as Answering
+from mockserver.stubs import Stub, Stubs, stub
+
+_P = ParamSpec("_P")
 
 
 class Time:
@@ -59,7 +65,7 @@ class Settings:
     latency: Slowness | None = None
     outages: tuple[Outage, ...] = ()
     faults: Faults | None = None
-    stubs: Stubs | None = None
+    stubs: Answering | None = None
     journal_size: int = 10_000
     on_entry: Callable[[Entry], None] | None = None
     time: Time = field(default_factory=Time)
@@ -77,9 +83,19 @@ class Settings:
             latency=self.latency,
             outages=self.outages,
             faults=as_faults(self.faults),
-            stubs=self.stubs,
+            stubs=Stubs(self.stubs.list()) if isinstance(self.stubs, Stubs) else self.stubs,
             on_entry=self.on_entry,
         )
+
+
+def _adding(make: Callable[_P, Stub]) -> Callable[Concatenate[Scene, _P], str]:
+    """Make a stub and add it, in one call."""
+
+    def add(scene: Scene, /, *arguments: _P.args, **options: _P.kwargs) -> str:
+        return scene.stubs.add(make(*arguments, **options))[0]
+
+    add.__doc__ = f"Add a stub, and give its id. {make.__doc__}"
+    return add
 
 
 class Scene:
@@ -93,6 +109,7 @@ class Scene:
         self.lock = threading.Lock()
         self._settings = settings
         self._stage = settings.stage()
+        self._elsewhere: Scene | None = None  # the other origin, where there is one
 
     @property
     def stage(self) -> Stage:
@@ -128,6 +145,39 @@ class Scene:
     @limits.setter
     def limits(self, limits: Limits | Limit | None) -> None:
         self._stage.limits = as_limits(limits)
+
+    @property
+    def stubs(self) -> Stubs:
+        """Answers made to order, asked before the resources.
+
+        Raises:
+            TypeError: the server was given stubs of another kind.
+        """
+        with self.lock:
+            there = self._stage.stubs
+            if there is None:
+                there = self._stage.stubs = Stubs()
+        if not isinstance(there, Stubs):
+            raise TypeError(f"this server asks {there!r} for answers: make one with MockServer(stubs=Stubs())")
+        return there
+
+    stub = _adding(stub)
+
+    def check(self, rules: Rules | None = None) -> list[Violation]:
+        """What the client did wrong, by the rules of good behaviour; empty where it behaved.
+
+        Wait first until nothing is in flight (`journal.wait_until_quiet`). A limit of the server's is a bound for each
+        client only where it holds for all requests alike, each at the cost of one.
+
+        Args:
+            rules: which are checked; all of ours when None.
+        """
+        elsewhere = () if self._elsewhere is None else self._elsewhere.journal
+        return check(self.journal, limits=self._common_limits(), other_origin=elsewhere, rules=rules)
+
+    def _common_limits(self) -> list[Limit]:
+        rules = () if self.limits is None else self.limits.rules
+        return [rule.limit for rule in rules if rule.when is None and rule.key is None and rule.cost == 1]
 
     def now(self) -> float:
         """Seconds since the server started, on the clock of the journal; in process, since its first client did."""

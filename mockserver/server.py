@@ -1,11 +1,7 @@
 """A real server on a real socket, in a thread of its own.
 
-uvicorn does the HTTP, but neither accepts connections (see `gate`) nor runs its own main loop: that one looks ten times
-a second whether to stop, and then waits for clients to go. Here `start` returns as soon as the socket listens, and
-`stop` cuts every connection, stalled ones too, so both take milliseconds.
-
-The listening socket is made with the protocol TCP named. With `proto=0` asyncio does not recognise the accepted ones
-as TCP, leaves Nagle's algorithm on, and each answer waits 40 ms for a delayed ACK.
+The thread is `serving`'s, connections come in by the `gate`, what happens to requests is the `stage`'s business; this
+class puts them together.
 """
 
 from __future__ import annotations
@@ -13,30 +9,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, TypeVar, cast
-
-import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
+from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 from mockserver.faults import Errors, Outage, Slowness
 from mockserver.faults.decide import Faults
 from mockserver.faults.plan import Plan
-from mockserver.gate import Gate, bind
+from mockserver.gate import Gate
 from mockserver.journal import Entry
 from mockserver.limits import Limit, Limits
 from mockserver.players.in_process import StageTransport
-from mockserver.players.wire import PROTOCOLS, Connection, Player
+from mockserver.players.wire import PROTOCOLS, Player
 from mockserver.scene import Scene, Settings, as_faults, as_limits
 from mockserver.seen import Seen
+from mockserver.serving import Serving, listen
 from mockserver.spaces import MOST_SPACES, Space, Spaces
-from mockserver.stage import Stubs
+from mockserver.stage import Stubs as Answering
+from mockserver.stubs import Stub, Stubs
 
 DEFAULT_RESOURCES: Mapping[str, int] = {"users": 500, "orders": 1000}
 Tls: TypeAlias = ssl.SSLContext | str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]
@@ -65,7 +57,7 @@ class MockServer(Scene):
         latency: `Latency(p50=..., p95=...)` or `EvenLatency(low=..., high=...)`.
         outages: dead periods, `Outage(start=..., duration=...)`.
         faults: rules, phases and what else goes wrong: a `Plan`, or the `Faults` of one.
-        stubs: answers made to order, before the resources are asked.
+        stubs: answers made to order, before the resources are asked: `[stub("GET", "/x", json=1)]`, or `Stubs`.
         tls: an `ssl.SSLContext` for servers, the path of a PEM file that holds certificate and key, or both paths;
             None for plain HTTP.
         host: the address to listen on.
@@ -92,7 +84,7 @@ class MockServer(Scene):
         latency: Slowness | None = None,
         outages: Iterable[Outage] = (),
         faults: Faults | Plan | None = None,
-        stubs: Stubs | None = None,
+        stubs: Stubs | Sequence[Stub] | Answering | None = None,
         tls: Tls | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -119,7 +111,7 @@ class MockServer(Scene):
             latency=latency,
             outages=tuple(outages),
             faults=as_faults(faults),
-            stubs=stubs,
+            stubs=Stubs(stubs) if isinstance(stubs, Sequence) else stubs,
             journal_size=journal_size,
             on_entry=on_entry,
         )
@@ -129,16 +121,19 @@ class MockServer(Scene):
             self, settings, url=lambda: self.url, elsewhere=lambda name: self.other_origin.space(name), most=most_spaces
         )
         self._wanted_port = port
-        self._other_origin: MockServer | None = None
+        self._other: MockServer | None = None
         self._tls = _secure(tls)
         self.gate = Gate(tls=self._tls)
         self._app = Player(self.spaces)
-        self._protocol = _choose("http", http, PROTOCOLS)
-        self._loop_name = _choose("loop", loop, {"asyncio": "asyncio", "uvloop": "uvloop", "auto": "auto"})
-        self._stopping: asyncio.Event
+        self._serving = Serving(
+            self._app,
+            self.gate,
+            protocol=_choose("http", http, PROTOCOLS),
+            loop=_choose("loop", loop, {"asyncio": "asyncio", "uvloop": "uvloop", "auto": "auto"}),
+            name="mockserver",
+            beside=self._watch,
+        )
         self._replanned: asyncio.Event
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._port: int | None = None
 
     def space(self, name: str) -> Space:
@@ -160,12 +155,12 @@ class MockServer(Scene):
         Raises:
             RuntimeError: this server is not started.
         """
-        if self._other_origin is None:
+        if self._other is None:
             _ = self.port  # started?
-            self._other_origin = self._another()
-            self._other_origin.go_by(self.now, self._settings.time.wall)
-            self._other_origin.start()
-        return self._other_origin
+            self._elsewhere = self._other = self._another()
+            self._other.go_by(self.now, self._settings.time.wall)
+            self._other.start()
+        return self._other
 
     def transport(self) -> StageTransport:
         """The server as an engine, without a socket: `APIClient(base_url="http://stage", engine=server.transport())`.
@@ -175,7 +170,7 @@ class MockServer(Scene):
         Raises:
             RuntimeError: the server was started.
         """
-        if self._thread is not None:
+        if self._serving.started:
             raise RuntimeError("this MockServer has a socket: make another one to play in process")
         return StageTransport(self)
 
@@ -194,28 +189,20 @@ class MockServer(Scene):
 
     def start(self) -> Self:
         """Listen, and return when requests are answered. A server starts once."""
-        if self._thread is not None:
+        if self._serving.started:
             raise RuntimeError("a MockServer starts only once: make another")
-        listener = _bind(self.host, self._wanted_port)
+        listener = listen(self.host, self._wanted_port)
         self._port = listener.getsockname()[1]
         began = time.monotonic()
         self.go_by(lambda: time.monotonic() - began, time.time)
-        ready: Future[None] = Future()
-        self._thread = threading.Thread(target=self._run, args=(listener, ready), name="mockserver", daemon=True)
-        self._thread.start()
-        ready.result()
+        self._serving.start(listener)
         return self
 
     def stop(self) -> None:
         """Stop listening and cut every connection, in mid-answer too. Does nothing the second time."""
-        if self._other_origin is not None:
-            self._other_origin.stop()
-        if self._thread is None:
-            return
-        # The loop closes itself when told; told again, or after a crash, there is nobody to tell.
-        with contextlib.suppress(RuntimeError):
-            cast("asyncio.AbstractEventLoop", self._loop).call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
+        if self._other is not None:
+            self._other.stop()
+        self._serving.stop()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -228,53 +215,9 @@ class MockServer(Scene):
     def __repr__(self) -> str:
         return f"<MockServer {'not started' if self._port is None else self.url}>"
 
-    def _run(self, listener: socket.socket, ready: Future[None]) -> None:
-        config = uvicorn.Config(
-            _quiet(self._app),
-            http=self._protocol,
-            loop=self._loop_name,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # X-Forwarded-For must not decide who may read the journal
-            headers=[("server", "mockserver")],
-        )
-        with listener, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            try:
-                runner.run(self._serve(uvicorn.Server(config), listener, ready))
-            except BaseException as error:
-                if ready.done():
-                    raise
-                ready.set_exception(error)
-
-    async def _serve(self, server: uvicorn.Server, listener: socket.socket, ready: Future[None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
-        self._replanned = asyncio.Event()
-        config = server.config
-        config.load()
-        server.lifespan = config.lifespan_class(config)
-        await server.on_tick(0)
-        await server.startup(sockets=[])
-
-        def protocol() -> asyncio.Protocol:
-            return self._protocol(config=config, server_state=server.server_state, app_state={})
-
-        self.gate.serve(listener, protocol, lambda: _reset(server))
-        ready.set_result(None)
-        watching = asyncio.create_task(self._watch())
-        try:
-            await self._until_stopped(server)
-        finally:
-            watching.cancel()
-            await self.gate.shut()
-            await _cut(server)
-
     async def _watch(self) -> None:
         """Open and close the gate as the phases of the plan have it."""
+        self._replanned = asyncio.Event()
         known = "open"
         while True:
             self._replanned.clear()
@@ -287,16 +230,7 @@ class MockServer(Scene):
                 await asyncio.wait_for(self._replanned.wait(), _until_look(faults, now))
 
     def _changed(self) -> None:
-        # The loop is None before the start, and closed after the end.
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._replanned.set)
-
-    async def _until_stopped(self, server: uvicorn.Server) -> None:
-        while not self._stopping.is_set():
-            await server.on_tick(0)  # renews the Date header
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), 1.0)
+        self._serving.soon(lambda: self._replanned.set())
 
 
 def _until_look(faults: Faults | None, now: float) -> float | None:
@@ -305,41 +239,6 @@ def _until_look(faults: Faults | None, now: float) -> float | None:
         return None
     change = faults.next_change(now)
     return _LOOK if change is None else min(_LOOK, max(0.0, change - now))
-
-
-async def _cut(server: uvicorn.Server) -> None:
-    for each in server.servers:
-        each.close()
-    for connection in list(server.server_state.connections):
-        connection.transport.abort()
-    await asyncio.sleep(0)  # lets uvicorn hear that they are gone, or it would try to answer
-    tasks = list(server.server_state.tasks)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _reset(server: uvicorn.Server) -> None:
-    for connection in list(server.server_state.connections):
-        cast("Connection", connection).reset()
-
-
-def _quiet(app: ASGIApp) -> ASGIApp:
-    # A request that is cut by `stop` is no crash of the application, which uvicorn would print.
-    async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            await app(scope, receive, send)
-
-    return run
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        return bind(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port))
-    except OSError as error:
-        raise OSError(
-            error.errno, f"cannot listen on {host}:{port} ({error.strerror}): port 0 takes a free one"
-        ) from error
 
 
 def _secure(tls: Tls | None) -> ssl.SSLContext | None:

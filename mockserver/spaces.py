@@ -64,7 +64,8 @@ class Space(Scene):
     @property
     def other_origin(self) -> Scene:
         """The same space at the server's other origin."""
-        return self._spaces.elsewhere(self.name)
+        self._elsewhere = self._spaces.elsewhere(self.name)
+        return self._elsewhere
 
     def remove(self) -> None:
         """Forget it. A request that names it afterwards makes a new one."""
