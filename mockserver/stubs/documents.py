@@ -1,0 +1,166 @@
+"""Stub files as plain data: YAML or JSON, read safely and with bounds, remembering on which line each key stands.
+
+YAML is read by its safe loader less what stubs need not: no dates, no merge keys, no names twice, and names are text.
+Aliases are allowed, fifty of them, but the file with all aliases written out stays bounded, so that a few lines cannot
+stand for a billion nodes; an alias of what it stands in is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+from typing import Any, Final, cast
+
+import yaml
+from yaml.events import AliasEvent
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from mockserver.matching.comparing import DEEPEST, check_json
+from rest_api_client.exceptions import ConfigurationError
+
+LARGEST_FILE: Final = 1 << 20
+"""Bytes of a stub file."""
+MOST_ALIASES: Final = 50
+MOST_NODES: Final = 100_000
+"""Values in a file, with all aliases written out."""
+
+ENDINGS: Final = (".yaml", ".yml", ".json")
+
+
+class Located(dict[str, Any]):
+    """An object that knows the line of each of its keys."""
+
+    def __init__(self, pairs: Iterable[tuple[str, Any]], lines: dict[str, int]) -> None:
+        super().__init__(pairs)
+        self.lines = lines
+
+
+def read_document(path: Path) -> Any:
+    """What a file holds, as JSON could hold it.
+
+    Raises:
+        ConfigurationError: it cannot be read, is too large, malformed, or holds what JSON does not have.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{path.name}: cannot be read: {error.strerror}") from error
+    return parse_document(data, path.name, is_json=path.suffix.lower() == ".json")
+
+
+def parse_document(data: bytes, name: str, *, is_json: bool = False) -> Any:
+    """The same of bytes; `name` is for messages."""
+    if len(data) > LARGEST_FILE:
+        raise ConfigurationError(f"{name}: larger than {LARGEST_FILE} bytes; divide it")
+    try:
+        document = json.loads(data, object_pairs_hook=_object) if is_json else _load(data)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark is not None else ""
+        raise ConfigurationError(f"{name}{line}: {error.problem or error.context}") from error
+    except (yaml.YAMLError, ValueError, RecursionError, ArithmeticError) as error:
+        raise ConfigurationError(f"{name}: {error}") from error
+    check_json(name, document)
+    return document
+
+
+def plain(value: Any) -> Any:
+    """A value without its lines."""
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in cast("dict[str, Any]", value).items()}
+    return [plain(each) for each in value] if isinstance(value, list) else value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice in one object")
+    return made
+
+
+def _load(data: bytes) -> Any:
+    loader = _Loader(data)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_size(node)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, with bounds and lines."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._depth = 0
+        self._aliases = 0
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        if self.check_event(AliasEvent):
+            self._aliases += 1
+            if self._aliases > MOST_ALIASES:
+                raise yaml.YAMLError(f"more than {MOST_ALIASES} aliases")
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise yaml.YAMLError(f"nested more than {DEEPEST} deep")
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        pairs: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            name = self._name(key_node)
+            if name in pairs:
+                raise yaml.constructor.ConstructorError(None, None, f"{name!r} stands twice", key_node.start_mark)
+            pairs[name] = self.construct_object(value_node, deep=True)
+            lines[name] = key_node.start_mark.line + 1
+        return cast("dict[Hashable, Any]", Located(pairs.items(), lines))
+
+    def _name(self, node: Node) -> str:
+        if isinstance(node, ScalarNode) and node.tag == "tag:yaml.org,2002:str":
+            return str(node.value)
+        if node.tag == "tag:yaml.org,2002:merge":
+            raise yaml.constructor.ConstructorError(
+                None, None, "merge keys are not read: write it out", node.start_mark
+            )
+        raise yaml.constructor.ConstructorError(None, None, "names are text: quote this one", node.start_mark)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_mapping)
+
+
+def _check_size(root: Node) -> None:
+    """Refuse a document that is too large or too deep with its aliases written out, or that holds itself."""
+    sizes: dict[int, tuple[int, int]] = {}
+
+    def measure(node: Node) -> tuple[int, int]:
+        key = id(node)
+        if key not in sizes:
+            sizes[key] = (0, 0)  # while it is being measured
+            inner = [measure(child) for child in _children(node)]
+            sizes[key] = 1 + sum(size for size, _ in inner), 1 + max((depth for _, depth in inner), default=0)
+        if not sizes[key][0]:
+            raise yaml.YAMLError("an alias stands for what it stands in")
+        return sizes[key]
+
+    size, depth = measure(root)
+    if size > MOST_NODES or depth > DEEPEST:
+        raise yaml.YAMLError(f"more than {MOST_NODES} values, or {DEEPEST} deep, with all aliases written out")
+
+
+def _children(node: Node) -> list[Node]:
+    if isinstance(node, MappingNode):
+        return [child for pair in node.value for child in pair]
+    return list(node.value) if isinstance(node, SequenceNode) else []
