@@ -1,25 +1,47 @@
-"""All routes as one ASGI application."""
+"""All routes as one ASGI application, which waits for nothing: `mockserver.asgi.perform` plays it without a loop."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from mockserver.problems import answer_crash, answer_gone, answer_problem
-from mockserver.resources.collections import Resources
+from mockserver.resources.idempotency import IdempotencyKeys
+from mockserver.resources.records import Resources
 from mockserver.resources.routes import ROUTES
 
 HANDLERS = {HTTPException: answer_problem, ClientDisconnect: answer_gone, Exception: answer_crash}
 
 
-def application(resources: Mapping[str, int], seed: int = 0) -> Starlette:
+def application(
+    resources: Mapping[str, int],
+    seed: int = 0,
+    *,
+    now: Callable[[], float] = time.monotonic,
+    wall: Callable[[], float] = time.time,
+    hold_keys: bool = False,
+) -> Starlette:
     """Everything the server serves.
+
+    Args:
+        resources: how many records each collection has at first.
+        seed: decides every value that looks like chance.
+        now: seconds, never going back: what expires goes by it.
+        wall: seconds since 1970, for dates.
+        hold_keys: whether an Idempotency-Key stays "in progress" until somebody calls
+            `app.state.idempotency.complete(method, path, key)`, as a player does when the answer has left.
 
     Raises:
         ValueError: a resource with a senseless name or size.
     """
-    routes = [*ROUTES, *Resources(resources, seed).routes()]
-    return Starlette(routes=routes, exception_handlers=HANDLERS)
+    keys = IdempotencyKeys(now, hold=hold_keys)
+    fixed = [*ROUTES]
+    reserved = frozenset({"health", *(each.path.split("/")[1] for each in fixed)})
+    records = Resources(resources, seed, wall=wall, keys=keys, reserved=reserved)
+    app = Starlette(routes=[*fixed, *records.routes()], exception_handlers=HANDLERS)
+    app.state.idempotency = keys
+    return app

@@ -11,6 +11,7 @@ from mockserver.problems import Problem
 
 MOST_BYTES = 1 << 20
 MOST_LEVELS = 64
+_BODY = "mockserver.body"
 
 
 async def read_object(request: Request) -> dict[str, object]:
@@ -28,14 +29,18 @@ async def read_object(request: Request) -> dict[str, object]:
     return value
 
 
-async def read_bytes(request: Request) -> bytes:
-    """The whole body. Raises Problem 413 when it has more than 1 MiB."""
+async def read_bytes(request: Request, most: int = MOST_BYTES) -> bytes:
+    """The whole body, as often as asked. Raises Problem 413 when it has more bytes than that."""
+    kept = request.scope.get(_BODY)
+    if isinstance(kept, bytes):
+        return kept
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MOST_BYTES:
-            raise Problem(413, f"the body has more than {MOST_BYTES} bytes", {"connection": "close"})
-    return bytes(body)
+        if len(body) > most:
+            raise Problem(413, f"the body has more than {most} bytes", {"connection": "close"})
+    request.scope[_BODY] = whole = bytes(body)
+    return whole
 
 
 def _parse(body: bytes) -> object:

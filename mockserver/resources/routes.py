@@ -11,18 +11,14 @@ GET /health          up (also while everything else is made to fail)
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Iterable
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
-from mockserver.asgi import ScriptResponse, script_of
+from mockserver.asgi import ScriptResponse
+from mockserver.resources.answers import ANY, dump, route, stream
 from mockserver.resources.bodies import read_bytes, seconds, whole_number
-from rest_api_client.script import Chunk, Delay, End, Head, Script, Step
-
-ANY = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+from rest_api_client.script import Chunk, Delay, End, Head, Script
 
 
 async def echo(request: Request) -> Response:
@@ -50,22 +46,34 @@ async def status(request: Request) -> Response:
 async def delay(request: Request) -> Response:
     """The answer comes when the time is over."""
     waited = seconds("seconds", request.path_params["seconds"], 300)
-    answer = script_of(JSONResponse({"waited": waited}))
-    return ScriptResponse(Script(Delay(waited), *answer.steps))
+    body = dump({"waited": waited})
+    head = Head(200, (("content-type", "application/json"), ("content-length", str(len(body)))))
+    return ScriptResponse(Script(*((Delay(waited),) if waited else ()), head, Chunk(body), End()))
 
 
 async def ndjson(request: Request) -> Response:
     """One JSON object per line."""
     count, interval = _pace(request)
-    lines = (f"{json.dumps({'n': n})}\n" for n in range(1, count + 1))
-    return _spaced(lines, interval, "application/x-ndjson")
+    return stream((dump({"n": n}) + b"\n" for n in range(1, count + 1)), "application/x-ndjson", interval)
 
 
 async def sse(request: Request) -> Response:
-    """Server-sent events, with ids (WHATWG HTML, section 9.2)."""
+    """Server-sent events with ids (WHATWG HTML, section 9.2).
+
+    With Last-Event-ID it goes on behind that one, and answers 204, "do not come back", when that was the last.
+    `?batch=n` ends the stream after n events, so that a client has to come back; `?retry=ms` tells it when.
+    """
     count, interval = _pace(request)
-    events = (f"id: {n}\ndata: {json.dumps({'n': n})}\n\n" for n in range(1, count + 1))
-    return _spaced(events, interval, "text/event-stream; charset=utf-8")
+    last = request.headers.get("last-event-id")
+    seen = whole_number("Last-Event-ID", last, 0, 10_000) if last else 0
+    if last and seen >= count:
+        return Response(status_code=204)
+    batch = whole_number("batch", request.query_params.get("batch", str(count)), 0, 10_000)
+    events = [f'id: {n}\ndata: {{"n": {n}}}\n\n'.encode() for n in range(seen + 1, min(count, seen + batch) + 1)]
+    if "retry" in request.query_params:
+        pause = whole_number("retry", request.query_params["retry"], 0, 3_600_000)
+        events[:1] = [f"retry: {pause}\n\n".encode() + event for event in events[:1]]
+    return stream(events, "text/event-stream; charset=utf-8", interval, {"cache-control": "no-store"})
 
 
 def _pace(request: Request) -> tuple[int, float]:
@@ -74,26 +82,15 @@ def _pace(request: Request) -> tuple[int, float]:
     return count, seconds("interval", query.get("interval", "0"), 60)
 
 
-def _spaced(parts: Iterable[str], interval: float, media: str) -> Response:
-    steps: list[Step] = []
-    for part in parts:
-        if steps and interval:
-            steps.append(Delay(interval))
-        steps.append(Chunk(part.encode()))
-    # Chunked: whoever streams does not know the length beforehand.
-    head = Head(200, (("content-type", media), ("transfer-encoding", "chunked")))
-    return ScriptResponse(Script(head, *steps, End()))
-
-
 async def health(request: Request) -> Response:
     """That the server is up."""
     return JSONResponse({"status": "ok"})
 
 
 ROUTES = [
-    Route("/echo", echo, methods=ANY),
-    Route("/status/{code}", status, methods=ANY),
-    Route("/delay/{seconds}", delay),
-    Route("/ndjson", ndjson),
-    Route("/sse", sse),
+    route("/echo", echo, ANY),
+    route("/status/{code}", status, ANY),
+    route("/delay/{seconds}", delay),
+    route("/ndjson", ndjson),
+    route("/sse", sse),
 ]

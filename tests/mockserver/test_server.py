@@ -227,7 +227,7 @@ def test_a_crash_of_the_application_is_loud(
     def crash(*_: object) -> None:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr("mockserver.resources.collections.Collection.read", crash)
+    monkeypatch.setattr("mockserver.resources.collection.Collection.read", crash)
     answer = httpx.get(f"{server.url}/users/1")
     assert answer.status_code == 500
     assert "the mock server itself failed: ZeroDivisionError" in answer.json()["detail"]
