@@ -38,6 +38,10 @@ outage: $(READY) ## our defaults in an outage, beside what people use today; wri
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group outage
 	$(BIN)/python -m tests.outage
 
+behaviour: $(READY) ## which rules of good behaviour HTTP clients keep, ours among them; writes docs/behaviour.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group outage
+	$(BIN)/python -m tests.behaviour
+
 mutate: $(READY) ## change retry, limiter, breaker and budget in small ways, and see whether the tests notice; writes docs/mutation.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutate
 	$(BIN)/python -m tests.mutate
@@ -53,4 +57,4 @@ test-all: ## the test suite on every Python from 3.11 that this machine has, pye
 clean: ## remove what the targets made
 	rm -rf .venv .venv-* .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help demo test check prove outage mutate test-all clean
+.PHONY: help demo test check prove outage behaviour mutate test-all clean

@@ -2,9 +2,9 @@
 
 `x-call-id` says so, or the journal's `identify`. Where neither does, it is assumed: a request continues another of the
 same caller, method, target and body when that one had failed and ended before, no longer than `window` seconds ago. A
-request that was answered well is never continued: asking for the same thing twice is no retry. Of several failed ones,
-each is continued by one request at most, the longest ended first, so that a hundred clients doing the same at once
-remain a hundred calls.
+request that was answered well is never continued: asking for the same thing twice is no retry. What comes on the same
+connection goes on with what failed there; else the longest ended is continued, each by one request at most, and an
+answered one only after a tenth of a second: so a hundred clients doing the same at once remain a hundred calls.
 """
 
 from __future__ import annotations
@@ -13,13 +13,20 @@ import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TypeAlias
 
 from mockserver.journal import Entry
 
 WINDOW = 60.0
 """Seconds after which an equal request is no longer taken for another attempt."""
 
+SETTLED = 0.1
+"""Seconds after an answer before which an equal request on another connection is taken for somebody else's."""
+
 RETRYABLE = frozenset({408, 425, 429, 499, 500, 502, 503, 504})
+
+
+_Alike: TypeAlias = tuple[str, str, str, str, str | None]
 
 
 @dataclass(slots=True)
@@ -73,28 +80,46 @@ def calls(entries: Iterable[Entry], window: float = WINDOW) -> list[Call]:
 
 
 class _Assumed:
-    """The failed requests that nobody has continued yet, per caller and request, by the time at which they ended."""
+    """The failed requests that nobody has continued yet, per caller and request, by when they may be."""
 
     def __init__(self, window: float) -> None:
         self._window = window
-        self._waiting: dict[tuple[str, str, str, str, str | None], list[tuple[float, int, Call]]] = {}
+        self._waiting: dict[_Alike, list[tuple[float, int, Call]]] = {}
+        self._latest: dict[tuple[_Alike, int], tuple[int, Call]] = {}
+        self._taken: set[int] = set()
 
     def continued(self, entry: Entry) -> Call | None:
         """The call that this request goes on with."""
-        waiting = self._waiting.get(_alike(entry), [])
-        while waiting and waiting[0][0] < entry.arrived - self._window:
+        alike = _alike(entry)
+        index, call = self._latest.get((alike, entry.connection), (-1, None))
+        if call is None or index in self._taken or not self._follows(call.entries[-1], entry):
+            index, call = self._oldest(self._waiting.get(alike, []), entry)
+        self._taken.add(index)
+        return call
+
+    def _follows(self, before: Entry, entry: Entry) -> bool:
+        ended = before.finished or 0.0
+        return ended <= entry.arrived <= ended + self._window
+
+    def _oldest(self, waiting: list[tuple[float, int, Call]], entry: Entry) -> tuple[int, Call | None]:
+        while waiting and (waiting[0][1] in self._taken or waiting[0][0] < entry.arrived - self._window):
             heapq.heappop(waiting)
         if waiting and waiting[0][0] <= entry.arrived:
-            return heapq.heappop(waiting)[2]
-        return None
+            return heapq.heappop(waiting)[1:]
+        return -1, None
 
     def ended(self, entry: Entry, call: Call) -> None:
         """This request may be continued, if it failed."""
         # Cut after it was done: the status may be a good one, and the client has not seen it.
         lost = entry.fault_id is not None and entry.processed
-        if entry.finished is not None and (failed(entry) or lost):
-            heapq.heappush(self._waiting.setdefault(_alike(entry), []), (entry.finished, entry.index, call))
+        if entry.finished is None or not (failed(entry) or lost):
+            return
+        alike = _alike(entry)
+        elsewhere = entry.finished + (0.0 if entry.status is None or lost or not entry.connection else SETTLED)
+        heapq.heappush(self._waiting.setdefault(alike, []), (elsewhere, entry.index, call))
+        if entry.connection:
+            self._latest[alike, entry.connection] = (entry.index, call)
 
 
-def _alike(entry: Entry) -> tuple[str, str, str, str, str | None]:
+def _alike(entry: Entry) -> _Alike:
     return (entry.caller, entry.method, entry.path, entry.query, entry.body_digest or entry.idempotency_key)
