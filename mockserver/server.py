@@ -13,7 +13,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
 
 from mockserver.faults import Errors, Outage, Slowness
 from mockserver.faults.decide import Faults
@@ -29,6 +29,9 @@ from mockserver.serving import Serving, listen
 from mockserver.spaces import MOST_SPACES, Space, Spaces
 from mockserver.stage import Stubs as Answering
 from mockserver.stubs import Stub, Stubs
+
+if TYPE_CHECKING:
+    from mockserver.admin import Admin, AdminSettings
 
 DEFAULT_RESOURCES: Mapping[str, int] = {"users": 500, "orders": 1000}
 Tls: TypeAlias = ssl.SSLContext | str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]
@@ -58,6 +61,7 @@ class MockServer(Scene):
         outages: dead periods, `Outage(start=..., duration=...)`.
         faults: rules, phases and what else goes wrong: a `Plan`, or the `Faults` of one.
         stubs: answers made to order, before the resources are asked: `[stub("GET", "/x", json=1)]`, or `Stubs`.
+        admin: whether the admin API listens as well, on a port of its own, and where; see `admin`.
         tls: an `ssl.SSLContext` for servers, the path of a PEM file that holds certificate and key, or both paths;
             None for plain HTTP.
         host: the address to listen on.
@@ -85,6 +89,7 @@ class MockServer(Scene):
         outages: Iterable[Outage] = (),
         faults: Faults | Plan | None = None,
         stubs: Stubs | Sequence[Stub] | Answering | None = None,
+        admin: bool | AdminSettings = False,
         tls: Tls | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -121,6 +126,7 @@ class MockServer(Scene):
             self, settings, url=lambda: self.url, elsewhere=lambda name: self.other_origin.space(name), most=most_spaces
         )
         self._wanted_port = port
+        self._admin = _admin_of(self, admin)
         self._other: MockServer | None = None
         self._tls = _secure(tls)
         self.gate = Gate(tls=self._tls)
@@ -144,6 +150,17 @@ class MockServer(Scene):
             TooManySpacesError: there are as many as there may be.
         """
         return self.spaces.space(name)
+
+    @property
+    def admin(self) -> Admin:
+        """The admin API's address and token.
+
+        Raises:
+            RuntimeError: it was not asked for.
+        """
+        if self._admin is None:
+            raise RuntimeError("this server has no admin API: make it with MockServer(admin=True)")
+        return self._admin
 
     @property
     def other_origin(self) -> MockServer:
@@ -196,12 +213,20 @@ class MockServer(Scene):
         began = time.monotonic()
         self.go_by(lambda: time.monotonic() - began, time.time)
         self._serving.start(listener)
+        if self._admin is not None:
+            try:
+                self._admin.start()
+            except BaseException:
+                self.stop()
+                raise
         return self
 
     def stop(self) -> None:
         """Stop listening and cut every connection, in mid-answer too. Does nothing the second time."""
         if self._other is not None:
             self._other.stop()
+        if self._admin is not None:
+            self._admin.stop()
         self._serving.stop()
 
     def __enter__(self) -> Self:
@@ -231,6 +256,16 @@ class MockServer(Scene):
 
     def _changed(self) -> None:
         self._serving.soon(lambda: self._replanned.set())
+
+
+def _admin_of(server: MockServer, asked: bool | AdminSettings) -> Admin | None:
+    if not asked:
+        return None
+    from mockserver.admin import Admin, AdminSettings  # what reads stub files is not needed otherwise
+
+    if asked is not True and not isinstance(asked, AdminSettings):
+        raise ValueError(f"admin={asked!r}: give True, or AdminSettings(port=...)")
+    return Admin(server, AdminSettings() if asked is True else asked)
 
 
 def _until_look(faults: Faults | None, now: float) -> float | None:
