@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Final
 
 from mockserver.matching.comparing import Comparison, TooMuch, check_json
-from mockserver.matching.matcher import Matcher, Mismatch, shown
+from mockserver.matching.matcher import Matcher, Mismatch, clipped, shown
 from mockserver.matching.values import Value, value_of
 from mockserver.seen import Seen
 from rest_api_client.checks import check_flag
@@ -70,7 +70,7 @@ class Json(Matcher):
         return _explain(seen, self.value, Comparison())
 
     def __str__(self) -> str:
-        return f"JSON {shown(_written(self.value))}"
+        return f"JSON {clipped(_written(self.value))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class JsonPartial(Matcher):
         return _explain(seen, self.value, self._comparison())
 
     def __str__(self) -> str:
-        return f"JSON holding {shown(_written(self.value))}"
+        return f"JSON holding {clipped(_written(self.value))}"
 
 
 def judge(seen: Seen, fits: Callable[[Any], bool]) -> str | None:
@@ -141,7 +141,7 @@ def _explain(seen: Seen, wanted: object, comparison: Comparison) -> list[Mismatc
         return not lines
 
     reason = judge(seen, compare)
-    return lines or ([Mismatch("json", shown(_written(wanted)), reason)] if reason else [])
+    return lines or ([Mismatch("json", clipped(_written(wanted)), reason)] if reason else [])
 
 
 def _written(value: object) -> str:

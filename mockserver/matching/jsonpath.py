@@ -10,7 +10,6 @@ and objects look at the clock whenever one of them is visited.
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from jsonpath_rfc9535.tokens import Token
 from mockserver.matching.bodies import judge
 from mockserver.matching.comparing import Comparison, check_json, too_deep
 from mockserver.matching.matcher import Matcher, Mismatch, shown
-from mockserver.matching.patterns import MOST_SECONDS, compile_pattern, find, patience
+from mockserver.matching.patterns import compile_pattern, find, patience
 from mockserver.matching.values import Absent, Present, Value
 from mockserver.seen import Seen
 from rest_api_client.exceptions import ConfigurationError
@@ -33,7 +32,6 @@ from rest_api_client.exceptions import ConfigurationError
 LONGEST_PATH: Final = 500
 """Characters of a path."""
 _MOST_SHOWN = 3
-_LOG = logging.getLogger("mockserver")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +83,7 @@ class JsonPath(Matcher):
         return judge(seen, self._fits) is None
 
     def _fits(self, document: Any) -> bool:
-        try:
-            fits: bool = patience.spend(lambda left: self._one_of(self._found(document, left)))
-        except TimeoutError:
-            _LOG.warning("%s took more than %g s: counted as no match", self.path, MOST_SECONDS)
-            raise
+        fits: bool = patience.spend(self.path, lambda left: self._one_of(self._found(document, left)))
         return fits
 
     def _one_of(self, nodes: Iterable[Any]) -> bool:
@@ -117,7 +111,8 @@ class JsonPath(Matcher):
 
         def fits(document: Any) -> bool:
             first: list[Any] = patience.spend(
-                lambda left: [node for node, _ in zip(self._found(document, left), range(_MOST_SHOWN), strict=False)]
+                self.path,
+                lambda left: [node for node, _ in zip(self._found(document, left), range(_MOST_SHOWN), strict=False)],
             )
             found.extend(shown(node) for node in first)
             return self._fits(document)

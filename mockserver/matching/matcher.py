@@ -135,9 +135,9 @@ class Or(Matcher):
 
     def mismatches(self, seen: Seen) -> list[Mismatch]:
         """Those of every part, numbered, if none matches."""
-        if self(seen):
-            return []
         with patience:
+            if self(seen):
+                return []
             return [
                 Mismatch(f"either {number}, {line.field}", line.wanted, line.got)
                 for number, part in enumerate(self.parts, 1)
@@ -184,9 +184,12 @@ class Not(Matcher):
 
 def shown(got: object) -> str:
     """A value from a request, on one line, and not too long."""
-    text = got if isinstance(got, str) else repr(got)
-    short = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
-    return repr(short) if isinstance(got, str) else short
+    return repr(clipped(got)) if isinstance(got, str) else clipped(repr(got))
+
+
+def clipped(text: str) -> str:
+    """The beginning of a text that may be long."""
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def _bracketed(part: Matcher) -> str:

@@ -54,13 +54,14 @@ class Patience:
         depth: int = getattr(here, "depth", 0)
         if not depth:
             here.left = self._seconds
+            here.told = False
         here.depth = depth + 1
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._here.depth -= 1
 
-    def spend(self, act: Callable[[float], Any]) -> Any:
-        """What `act` gives, told how many seconds it has.
+    def spend(self, what: str, act: Callable[[float], Any]) -> Any:
+        """What `act` gives, told how many seconds it has. The log names the first `what` that had too few.
 
         Raises:
             TimeoutError: nothing is left, or `act` says so.
@@ -73,6 +74,11 @@ class Patience:
             started = time.perf_counter()
             try:
                 return act(left)
+            except TimeoutError:
+                if not here.told:
+                    here.told = True
+                    _LOG.warning("%.100r took more than %g s: counted as no match", what, self._seconds)
+                raise
             finally:
                 here.left = left - (time.perf_counter() - started)
 
@@ -97,16 +103,12 @@ def find(compiled: regex.Pattern[str], text: str, *, whole: bool = False) -> boo
     """Whether the pattern occurs in the text; `whole`: is all of it.
 
     Raises:
-        TimeoutError: the time is over; said in the log, too.
+        TimeoutError: the time is over.
     """
     if len(text) > LONGEST_SUBJECT:
         return False
     search = compiled.fullmatch if whole else compiled.search
-    try:
-        return patience.spend(lambda left: search(text, timeout=left)) is not None
-    except TimeoutError:
-        _LOG.warning("pattern %.100r took more than %g s: counted as no match", compiled.pattern, MOST_SECONDS)
-        raise
+    return patience.spend(compiled.pattern, lambda left: search(text, timeout=left)) is not None
 
 
 def check_pattern(pattern: object) -> None:
