@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from mockserver.matching.comparing import Comparison, TooMuch, check_json
 from mockserver.matching.matcher import Matcher, Mismatch, clipped, shown
+from mockserver.matching.patterns import patience
 from mockserver.matching.values import Value, value_of
 from mockserver.seen import Seen
 from rest_api_client.checks import check_flag
@@ -36,9 +37,10 @@ class Body(Matcher):
 
     def mismatches(self, seen: Seen) -> list[Mismatch]:
         """The body, if it is another."""
-        if self(seen):
-            return []
-        remark = "" if isinstance(self.value, bytes) else value_of(self.value).remark((_text(seen),))
+        with patience:
+            if self(seen):
+                return []
+            remark = "" if isinstance(self.value, bytes) else value_of(self.value).remark((_text(seen),))
         got = shown(_text(seen)) if seen.body else "nothing"
         return [Mismatch("body", str(self.value), f"{got} ({remark})" if remark else got)]
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 import regex
 
 from mockserver.matching.matcher import Matcher, Mismatch, shown
-from mockserver.matching.patterns import compile_pattern, find
+from mockserver.matching.patterns import compile_pattern, find, patience
 from mockserver.matching.values import Value, value_of
 from mockserver.seen import Seen
 from rest_api_client.exceptions import ConfigurationError
@@ -197,12 +197,13 @@ class Named(Matcher):
 
     def mismatches(self, seen: Seen) -> list[Mismatch]:
         """The name, if its values are others; those of secrets are masked."""
-        if self(seen):
-            return []
-        texts = self.texts(seen)
+        with patience:
+            if self(seen):
+                return []
+            texts = self.texts(seen)
+            remark = self.value.remark(texts)
         hidden = is_secret_name(self.name)
         got = ", ".join(MASK if hidden else shown(text) for text in texts) or "nothing"
-        remark = self.value.remark(texts)
         return [Mismatch(self._field(), MASK if hidden else str(self.value), f"{got} ({remark})" if remark else got)]
 
     def _field(self) -> str:

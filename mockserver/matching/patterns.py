@@ -6,7 +6,8 @@ pattern is read here first, by a small grammar that is closed: groups of the ord
 classes, escapes and repeats. Its size with all repeats written out is bounded, and what the grammar does not know
 (recursion, conditionals, comments, approximate matching, nested sets) is refused.
 
-All searches for one request share one allowance (`patience`), so that a thousand bad patterns cost no more than one.
+All searches for one request share one allowance (`patience`), so that a thousand bad patterns cost no more than one. It
+is counted in seconds of the processor, not of the wall, so that a busy machine makes no good pattern fail.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ LONGEST_PATTERN: Final = 1_000
 LONGEST_SUBJECT: Final = 65_536
 """Characters of what is searched; anything longer is no match."""
 MOST_SECONDS: Final = 0.05
-"""What all patterns of one request may take together."""
+"""Processor time that all patterns of one request may take together."""
 LARGEST: Final = 5_000
 """Parts of a pattern with its repeats written out."""
 DEEPEST: Final = 50
@@ -71,7 +72,7 @@ class Patience:
             left: float = here.left
             if left <= 0:
                 raise TimeoutError
-            started = time.perf_counter()
+            started = time.thread_time()
             try:
                 return act(left)
             except TimeoutError:
@@ -80,7 +81,7 @@ class Patience:
                     _LOG.warning("%.100r took more than %g s: counted as no match", what, self._seconds)
                 raise
             finally:
-                here.left = left - (time.perf_counter() - started)
+                here.left = left - (time.thread_time() - started)
 
 
 patience: Final = Patience()

@@ -38,7 +38,7 @@ REFUSED = [
     "(", ")", "[", "a\\", "a**", "*", "{", "a{,", "{2}{3}{4}", "(?<=", "(?P<1>a)", "(?P=x)", r"\g<x>", r"\N{NO SUCH}",
     r"\p{NoSuch}", "(?P<a>x)(?P<a", "[z-a]", "(?i", "((?:a){70}){70}", "(?:(?:(?:(?:a+){9}){9}){9}){9}",
 ]  # fmt: skip
-SUBJECTS = ["a" * 50 + "b", "a" * 30 + "!", "a" * 65_536, "x" * 40_000, "abcde" * 2_000 + "\n", "ß0" * 9_000]
+SUBJECTS = ["a" * 50 + "!", "a" * 65_536, "x" * 40_000, "abcde" * 2_000 + "\n", "ß0" * 9_000]
 PATHS = [
     "$..[?@..[?@..*]]", "$" + "[0,0,0,0,0,0,0,0,0,0]" * 20, "$" + "[*,*]" * 60, "$" + "..*" * 60, "$" + ".a" * 240,
     "$[?" + "(" * 200 + "@.a" + ")" * 200 + "]", "$[?" + "!" * 300 + "@.a]", "$[?" + "&&".join(["@.a"] * 80) + "]",
@@ -64,15 +64,10 @@ DOCUMENTS = [
 
 
 def seconds(act: Callable[[], object]) -> float:
-    """The shorter of up to three runs: another process may have had the processor in one of them."""
-    best = float("inf")
-    for _ in range(3):
-        started = time.perf_counter()
-        act()
-        best = min(best, time.perf_counter() - started)
-        if best < MOST / 2:
-            break
-    return best
+    """The time this thread computed; on an idle machine no other passes, since nothing here waits."""
+    started = time.thread_time()
+    act()
+    return time.thread_time() - started
 
 
 @pytest.fixture(autouse=True)
@@ -99,8 +94,10 @@ def test_there_are_a_hundred_of_them() -> None:
 def test_a_slow_pattern_is_given_up(pattern: str) -> None:
     """Whatever is searched, the search ends."""
     assert seconds(partial(compile_pattern, pattern)) < MOST
-    for subject in SUBJECTS:
-        ends(Body(Regex(pattern)), Seen(method="POST", path="/", body=subject.encode()))
+    matcher = Body(Regex(pattern))
+    ends(matcher, Seen(method="POST", path="/", body=SUBJECTS[0].encode()))
+    for subject in SUBJECTS[1:]:
+        assert seconds(partial(matcher, Seen(method="POST", path="/", body=subject.encode()))) < MOST
 
 
 @pytest.mark.parametrize("pattern", REFUSED, ids=lambda pattern: pattern[:30])
