@@ -7,7 +7,7 @@ ring      Journal: the entries, the counters, looking things up, waiting for sil
 
 from mockserver.journal.entry import Entry, Wanted
 from mockserver.journal.ring import REMEMBERED_CALLS, REMEMBERED_TARGETS, Journal, busiest
-from mockserver.journal.scribe import CREDENTIAL_FIELDS, Scribe, by_address_and_agent
+from mockserver.journal.scribe import CREDENTIAL_FIELDS, Scribe
 
 __all__ = [
     "CREDENTIAL_FIELDS",
@@ -18,5 +18,4 @@ __all__ = [
     "Scribe",
     "Wanted",
     "busiest",
-    "by_address_and_agent",
 ]

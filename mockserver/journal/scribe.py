@@ -26,11 +26,6 @@ _KEY = secrets.token_bytes(16)
 _LONGEST_AGENT = 200
 
 
-def by_address_and_agent(seen: Seen) -> str:
-    """Clients told apart by where they are and by what they call themselves."""
-    return f"{seen.client} {dict(seen.fields).get('user-agent', '')[:_LONGEST_AGENT]}"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Scribe:
     """Writes entries.

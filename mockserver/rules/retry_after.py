@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from mockserver.journal import Entry
 from mockserver.rules.violation import Violation, wait_asked
 
+_STANDING = 32
+"""Unexpired Retry-Afters that are remembered of one caller and target: a hammering client collects thousands."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RetryAfterKept:
@@ -42,7 +45,10 @@ class RetryAfterKept:
                 yield _early(told, entry)
             if entry.not_before is not None and self._believable(entry):
                 for key in _keys(entry):
-                    asked.setdefault(key, []).append(entry)
+                    standing = asked.setdefault(key, [])
+                    standing.append(entry)
+                    if len(standing) > _STANDING:  # the first have been heard by all, the last reach furthest
+                        del standing[_STANDING // 2]
 
     def _believable(self, entry: Entry) -> bool:
         return self.longest is None or wait_asked(entry) <= self.longest

@@ -10,6 +10,9 @@ from mockserver.journal import Entry
 _SHOWN = 6
 """Requests that a message lists; of more, the first and the number of the others."""
 
+_TIMES = 3
+"""Violations of one rule that a message lists."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Violation:
@@ -67,15 +70,26 @@ def format_violations(violations: Iterable[Violation]) -> str:
     found = list(violations)
     if not found:
         return "no rule of good behaviour was broken"
-    broken = sum(not each.warning for each in found)
-    lines = [f"{broken} rules of good behaviour broken" if broken != 1 else "a rule of good behaviour was broken"]
+    broken = len({each.rule for each in found if not each.warning})
+    lines = ["a rule of good behaviour was broken" if broken == 1 else f"{broken} rules of good behaviour were broken"]
+    by_rule: dict[str, list[Violation]] = {}
     for each in found:
-        lines += ["", f"{'warning' if each.warning else 'broken'}: {each.rule}", f"  {each.text}"]
-        lines += [f"    {say(entry)}" for entry in each.entries[:_SHOWN]]
-        if len(each.entries) > _SHOWN:
-            lines.append(f"    ... and {len(each.entries) - _SHOWN} more")
-        lines.append(f"  mend: {each.mend}")
+        by_rule.setdefault(each.rule, []).append(each)
+    for rule, same in by_rule.items():
+        for each in same[:_TIMES]:
+            lines += ["", *_lines(each)]
+        if len(same) > _TIMES:
+            lines += ["", f"and {rule} {len(same) - _TIMES} times more"]
     return "\n".join(lines)
+
+
+def _lines(violation: Violation) -> Iterable[str]:
+    yield f"{'warning' if violation.warning else 'broken'}: {violation.rule}"
+    yield f"  {violation.text}"
+    yield from (f"    {say(entry)}" for entry in violation.entries[:_SHOWN])
+    if len(violation.entries) > _SHOWN:
+        yield f"    ... and {len(violation.entries) - _SHOWN} more"
+    yield f"  mend: {violation.mend}"
 
 
 def say(entry: Entry) -> str:

@@ -240,3 +240,15 @@ def test_enforcing_fails_on_violations_and_not_on_warnings() -> None:
     assert caught.value.violations[1].to_json()["entries"] == list(range(9))
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(copy.copy(caught.value)) == message
     assert format_violations([]) == "no rule of good behaviour was broken"
+
+
+def test_a_message_does_not_drown_its_reader() -> None:
+    """A client that hammers for thousands of requests: three of each rule are shown, and judging them takes no time."""
+    traffic = Traffic()
+    for number in range(4000):
+        traffic.ask(status=429, retry_after=60.0, at=number * 0.001, took=0.0005)
+    violations = check(traffic.entries)
+    assert sum(each.rule == "retry_after" for each in violations) == 3999
+    message = format_violations(violations)
+    assert "and retry_after 3996 times more" in message
+    assert len(message.splitlines()) < 60
