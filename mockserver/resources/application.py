@@ -9,10 +9,16 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from mockserver.chance import Chance
 from mockserver.problems import answer_crash, answer_gone, answer_problem
+from mockserver.resources import looking, streams
+from mockserver.resources.answering import Answering
+from mockserver.resources.auth import Auth
 from mockserver.resources.idempotency import IdempotencyKeys
+from mockserver.resources.oauth import OAuth
+from mockserver.resources.octets import Octets
 from mockserver.resources.records import Resources
-from mockserver.resources.routes import ROUTES
+from mockserver.resources.setting import Setting
 
 HANDLERS = {HTTPException: answer_problem, ClientDisconnect: answer_gone, Exception: answer_crash}
 
@@ -39,7 +45,9 @@ def application(
         ValueError: a resource with a senseless name or size.
     """
     keys = IdempotencyKeys(now, hold=hold_keys)
-    fixed = [*ROUTES]
+    setting = Setting(chance=Chance(seed), now=now, wall=wall)
+    families = (Answering(setting), Octets(setting), Auth(setting), OAuth(setting))
+    fixed = [*looking.ROUTES, *streams.ROUTES, *(each for family in families for each in family.routes())]
     reserved = frozenset({"health", *(each.path.split("/")[1] for each in fixed)})
     records = Resources(resources, seed, wall=wall, keys=keys, reserved=reserved)
     app = Starlette(routes=[*fixed, *records.routes()], exception_handlers=HANDLERS)

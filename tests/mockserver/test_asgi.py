@@ -242,3 +242,17 @@ def test_an_answer_below_400_means_done(status: int, done: bool) -> None:
 def test_no_answer_means_nothing_done() -> None:
     """As far as anybody can tell from the script."""
     assert processed(Script(Refuse())) is False
+
+
+def test_a_raw_byte_in_the_query_is_percent_encoded() -> None:
+    """Starlette would fail on it."""
+
+    async def handler(request: Request) -> Response:
+        return PlainTextResponse(request.url.query)
+
+    assert body_of(perform(app_of(handler), Seen(method="GET", path="/", query="a=\xe9&b=%20"))) == b"a=%E9&b=%20"
+
+
+def test_a_stored_answer_given_again_did_nothing() -> None:
+    """The effect was that of the first."""
+    assert processed(script_of(Response(headers={"idempotency-replayed": "true"}))) is False

@@ -1,46 +1,19 @@
-"""Small routes that people expect of a server to test against.
+"""Answers that take their time: a delay, lines, events. The waits stand in the answer's script.
 
-ANY /echo            the request as the server understood it, as JSON
-ANY /status/{code}   that status, 200 to 599
 GET /delay/{s}       an answer after so many seconds, at most 300
 GET /ndjson?count=n  n lines of JSON
 GET /sse?count=n     n server-sent events; ?interval=s between them, as for ndjson
-GET /health          up (also while everything else is made to fail)
 """
 
 from __future__ import annotations
 
-import base64
-
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from mockserver.asgi import ScriptResponse
 from mockserver.resources.answers import ANY, dump, route, stream
-from mockserver.resources.bodies import read_bytes, seconds, whole_number
+from mockserver.resources.bodies import seconds, whole_number
 from rest_api_client.script import Chunk, Delay, End, Head, Script
-
-
-async def echo(request: Request) -> Response:
-    """Headers and query as lists of pairs, since both may repeat; the body as text, or base64 where it is none."""
-    body = await read_bytes(request)
-    content: dict[str, object] = {
-        "method": request.method,
-        "path": request.scope["path"],
-        "query": request.query_params.multi_items(),
-        "headers": request.headers.items(),
-    }
-    try:
-        content["body"] = body.decode()
-    except UnicodeDecodeError:
-        content["body_base64"] = base64.b64encode(body).decode()
-    return JSONResponse(content)
-
-
-async def status(request: Request) -> Response:
-    """An empty answer with the status asked for."""
-    await read_bytes(request)
-    return Response(status_code=whole_number("code", request.path_params["code"], 200, 599))
 
 
 async def delay(request: Request) -> Response:
@@ -82,15 +55,4 @@ def _pace(request: Request) -> tuple[int, float]:
     return count, seconds("interval", query.get("interval", "0"), 60)
 
 
-async def health(request: Request) -> Response:
-    """That the server is up."""
-    return JSONResponse({"status": "ok"})
-
-
-ROUTES = [
-    route("/echo", echo, ANY),
-    route("/status/{code}", status, ANY),
-    route("/delay/{seconds}", delay),
-    route("/ndjson", ndjson),
-    route("/sse", sse),
-]
+ROUTES = [route("/delay/{seconds}", delay, ANY), route("/ndjson", ndjson), route("/sse", sse)]
