@@ -1,45 +1,86 @@
-"""The command line: `python -m mockserver`, and `rest-api-client serve`."""
+"""The command line: `python -m mockserver`, and `rest-api-client serve`.
+
+Everything is read and checked before anything listens. Exit status: 0 after SIGTERM or SIGINT, 1 when the port cannot
+be had or `--check` found broken rules, 2 for a bad option or a bad stub file.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
-import re
 import signal
+import ssl
 import sys
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from pathlib import Path
 
-from mockserver.faults import Errors, EvenLatency, Latency, Outage, Slowness
-from mockserver.journal import Entry
-from mockserver.limits import Limit, SlidingWindow, TokenBucket
+from mockserver.access_log import LOGS
+from mockserver.admin import AdminSettings
+from mockserver.faults import SCENARIOS, Errors, Plan, Schedule
+from mockserver.limits import DIALECTS, WRONG, FixedWindow, Limit, LimitRule, Limits, SlidingWindow, TokenBucket
+from mockserver.option_values import (
+    admin_port,
+    fault_rule,
+    latency,
+    outage,
+    port,
+    rate,
+    replay,
+    resource,
+    scenario,
+    workers,
+)
+from mockserver.rules import Violation, format_violations
 from mockserver.server import MockServer
+from mockserver.stubs import Stub
+from mockserver.stubs.files import load
+from rest_api_client.exceptions import ConfigurationError
 
 EXAMPLES = """\
 examples:
   python -m mockserver
       500 users and 1,000 orders on http://127.0.0.1:8000, nothing goes wrong: try /users?page=2, /users/7, /echo
+
+  python -m mockserver stubs/ --resource products:20
+      answers from all .yaml and .json files of a folder, and twenty products where none of them matches
+
   python -m mockserver --rate-limit 50/1s --errors 0.1 --latency 0.02/0.1 --dead 3:2
       429 beyond 50 calls in any second, 10 % of 503, 20 ms of latency (5 % over 100 ms),
       and from the third second after the first request nothing works for two seconds
+
+  python -m mockserver --scenario 'brownout(start=5s, duration=30s, errors=0.3)'
+      five quiet seconds after the first request, then half a minute of an overloaded service
+
+  python -m mockserver --fault 'rule(reset, method="POST", nth=(2,), effect="done")' --fault 'truncate(after=10)'
+      the second POST is done and its answer never comes; all other answers break off after ten bytes
+
+  python -m mockserver --caller-faults --check
+      clients say what goes wrong (x-fault: stall_body), and at the end which rules of good behaviour they broke
+
   python -m mockserver --port 0 --log off
       a free port; read it from the first line of standard output: "mockserver ready on http://127.0.0.1:PORT"
 
-GET /__journal shows what arrived and what came of it; GET /health answers whatever goes wrong.
+GET /__journal shows what arrived and what came of it; GET /health answers whatever goes wrong. The second line of
+standard output has the address of the admin API, and its token.
 """
 
-_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_Parsed = TypeVar("_Parsed")
+_KINDS: dict[str, Callable[[int, float], Limit]] = {
+    "window": SlidingWindow,
+    "bucket": lambda calls, period: TokenBucket(calls / period, calls),
+    "fixed": FixedWindow,
+}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT. Returns 0 after that, 1 when the port cannot be had, 2 for a bad option."""
+    """Serve until SIGTERM or SIGINT; the exit status."""
     parser = _parser()
     options = parser.parse_args(argv)
     try:
-        server = _server(options)
+        stubs = [stub for path in options.stubs for stub in load(path)]
+    except ConfigurationError as error:
+        return _fail(2, error)
+    try:
+        server = _server(options, stubs)
     except ValueError as error:
         parser.error(str(error))
     stopping = threading.Event()
@@ -48,15 +89,32 @@ def main(argv: list[str] | None = None) -> int:
     try:
         server.start()
     except OSError as error:
-        sys.stderr.write(f"mockserver: {error.strerror}\n")
-        return 1
+        return _fail(1, error.strerror)
     try:
-        sys.stdout.write(f"mockserver ready on {server.url}\n")
+        sys.stdout.write(_ready(server, options))
         sys.stdout.flush()
         stopping.wait()
     finally:
         server.stop()
-    return 0
+    return _judge(server.check()) if options.check else 0
+
+
+def _fail(status: int, why: object) -> int:
+    sys.stderr.write(f"mockserver: {why}\n")
+    return status
+
+
+def _ready(server: MockServer, options: argparse.Namespace) -> str:
+    lines = [f"mockserver ready on {server.url}"]
+    if options.admin_port is not None:
+        token = f"token {server.admin.token}" if options.token_file is None else f"token in {options.token_file}"
+        lines.append(f"mockserver admin on {server.admin.url} {token}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _judge(violations: list[Violation]) -> int:
+    sys.stdout.write(format_violations(violations) + "\n")
+    return 1 if any(not each.warning for each in violations) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,117 +124,148 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-    add("--port", type=_port, default=8000, help="0 takes a free one (default: %(default)s)")
-    add("--seed", type=int, default=0, help="decides data, errors and latency (default: %(default)s)")
-    add("--resource", type=_resource, action="append", metavar="NAME:COUNT",
-        help="a collection and how many records it has; repeatable (default: users:500 and orders:1000)")  # fmt: skip
-    add("--rate-limit", type=_rate, metavar="CALLS/PERIOD", help="such as 50/1s, 100/m, 5/250ms (default: none)")
-    add("--limit-kind", choices=("window", "bucket"), default="window",
-        help="window: at most CALLS in any PERIOD; bucket: CALLS tokens, refilled evenly over PERIOD, so that up to "
-        "twice as many pass in the first one (default: %(default)s)")  # fmt: skip
-    add("--errors", type=float, default=0.0, metavar="P", help="probability of a 5xx, 0 to 1 (default: 0)")
-    add("--error-status", type=int, default=503, metavar="CODE", help="which 5xx (default: %(default)s)")
-    add("--latency", type=_latency, metavar="P50[/P95] | MIN-MAX",
-        help="seconds: 0.02 is the median of a log-normal spread, 0.02/0.1 gives its 95th percentile too "
-        "(default: three times the median); 0.01-0.05 is spread evenly (default: none)")  # fmt: skip
-    add("--dead", type=_outage, action="append", default=[], metavar="START:SECONDS[:reset]",
-        help="from START seconds after the first request, for SECONDS, every request is answered 503, or cut by a "
-        "TCP reset; repeatable")  # fmt: skip
-    add("--log", choices=("pretty", "json", "off"), default="pretty",
-        help="one line per request on standard error (default: %(default)s)")  # fmt: skip
+    _add_service(parser)
+    _add_limits(parser)
+    _add_faults(parser)
+    _add_listening(parser)
+    _add_watching(parser)
     return parser
 
 
-def _server(options: argparse.Namespace) -> MockServer:
+def _add_service(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("what is served").add_argument
+    add("stubs", nargs="*", type=Path, metavar="STUBS",
+        help="files of stubs (.yaml, .json) or folders of them; a mistake in one ends the start")  # fmt: skip
+    add("--resource", type=resource, action="append", metavar="NAME:COUNT",
+        help="a collection and how many records it has; repeatable (default: users:500 and orders:1000)")  # fmt: skip
+    add("--seed", type=int, help="decides data, errors and latency (default: 0)")
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("rate limit").add_argument
+    add("--rate-limit", type=rate, metavar="CALLS/PERIOD", help="such as 50/1s, 100/m, 5/250ms (default: none)")
+    add("--limit-kind", choices=tuple(_KINDS), default="window",
+        help="window: at most CALLS in any PERIOD; bucket: CALLS tokens, refilled evenly over PERIOD, so that up to "
+        "twice as many pass in the first one; fixed: CALLS in each PERIOD by the clock "
+        "(default: %(default)s)")  # fmt: skip
+    add("--limit-dialect", choices=tuple(DIALECTS), default="standard", metavar="DIALECT",
+        help=f"whose header fields tell of it: {', '.join(DIALECTS)} (default: %(default)s)")  # fmt: skip
+    add("--limit-lies", choices=tuple(WRONG), metavar="LIE",
+        help=f"what is wrong with them, as with real services: {', '.join(WRONG)} (default: nothing)")  # fmt: skip
+
+
+def _add_faults(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("what goes wrong").add_argument
+    add("--errors", type=float, default=0.0, metavar="P", help="probability of a 5xx, 0 to 1 (default: 0)")
+    add("--error-status", type=int, default=503, metavar="CODE", help="which 5xx (default: %(default)s)")
+    add("--latency", type=latency, metavar="P50[/P95[/P99]] | MIN-MAX | DISTRIBUTION",
+        help="seconds: 0.02 is the median of a log-normal spread, 0.02/0.1 gives its 95th percentile too "
+        "(default: three times the median), 0.02/0.1/0.5 the 99th; 0.01-0.05 is spread evenly; or such as "
+        "'pareto(low=0.01, alpha=1.5)' (default: none)")  # fmt: skip
+    add("--dead", type=outage, action="append", default=[], metavar="START:SECONDS[:reset]",
+        help="from START seconds after the first request, for SECONDS, every request is answered 503, or cut by a "
+        "TCP reset; repeatable")  # fmt: skip
+    add("--scenario", type=scenario, metavar="SCENARIO",
+        help=f"phases in time, from the first request on: {', '.join(SCENARIOS)}, each alone or with what "
+        "is to differ, as in 'flapping(up=5s)'")  # fmt: skip
+    add("--fault", type=fault_rule, action="append", default=[], metavar="RULE",
+        help="a fault, for all requests, or a rule, as in 'rule(error(500), path=\"/a*\", probability=0.1)'; "
+        "repeatable, the first that strikes wins")  # fmt: skip
+    add("--caller-faults", action="store_true", help="requests may ask for faults by x-fault header fields")
+    add("--replay", type=replay, metavar="LINE", help="the line in which a server told its faults; instead of these")
+
+
+def _add_listening(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("where it listens").add_argument
+    add("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    add("--port", type=port, default=8000, help="0 takes a free one (default: %(default)s)")
+    add("--tls", metavar="CA_FILE", type=Path,
+        help="https with a certificate made for this run; that of its authority is written to CA_FILE, for clients to "
+        "trust (needs trustme)")  # fmt: skip
+    add("--cert", type=Path, metavar="FILE", help="https with this certificate (PEM), which may hold the key as well")
+    add("--key", type=Path, metavar="FILE", help="the key of --cert")
+    add("--http", choices=("httptools", "h11"), default="httptools", help="the parser (default: %(default)s)")
+    add("--loop", choices=("auto", "asyncio", "uvloop"), default="auto", help="the event loop (default: %(default)s)")
+    add("--workers", type=workers, default=1, metavar="1", help="processes: one, and why not more it says if asked")
+    add("--admin-port", type=admin_port, default=0, metavar="PORT|off",
+        help="where the admin API listens, on 127.0.0.1 (default: a free port)")  # fmt: skip
+    add("--token-file", type=Path, metavar="FILE",
+        help="write the admin API's token there, readable for its owner only, and not to standard output")  # fmt: skip
+
+
+def _add_watching(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("what it tells").add_argument
+    add("--log", choices=tuple(LOGS), default="pretty",
+        help="one line per request on standard error (default: %(default)s)")  # fmt: skip
+    add("--check", action="store_true",
+        help="tell at the end which rules of good behaviour the clients broke; exit status 1 if any")  # fmt: skip
+
+
+def _server(options: argparse.Namespace, stubs: list[Stub]) -> MockServer:
+    plan = _plan(options)
     return MockServer(
         host=options.host,
         port=options.port,
-        seed=options.seed,
+        seed=plan.seed,
         resources=None if options.resource is None else dict(options.resource),
-        limit=_limit(options.rate_limit, options.limit_kind),
+        limit=_limits(options),
         errors=Errors(probability=options.errors, status=options.error_status),
         latency=options.latency,
         outages=options.dead,
-        on_entry=_LOGS[options.log],
+        faults=None if plan == Plan(seed=plan.seed) else plan,
+        stubs=stubs,
+        admin=options.admin_port is not None and AdminSettings(port=options.admin_port, token_file=options.token_file),
+        tls=_tls(options),
+        http=options.http,
+        loop=options.loop,
+        on_entry=LOGS[options.log],
     )
 
 
-def _limit(rate: tuple[int, float] | None, kind: str) -> Limit | None:
-    if rate is None:
+def _plan(options: argparse.Namespace) -> Plan:
+    said = options.scenario is not None or options.fault or options.caller_faults or options.seed is not None
+    if options.replay is not None:
+        if said:
+            raise ValueError("--replay says it all: leave out --seed, --scenario, --fault and --caller-faults")
+        replayed: Plan = options.replay
+        return replayed
+    return Plan(
+        seed=options.seed or 0,
+        rules=tuple(options.fault),
+        schedule=options.scenario or Schedule(),
+        caller_faults=options.caller_faults,
+    )
+
+
+def _limits(options: argparse.Namespace) -> Limits | None:
+    if options.rate_limit is None:
         return None
-    calls, period = rate
-    return SlidingWindow(calls, period) if kind == "window" else TokenBucket(calls / period, calls)
+    dialect = DIALECTS[options.limit_dialect]
+    if options.limit_lies is not None:
+        dialect = WRONG[options.limit_lies](dialect)
+    return Limits([LimitRule(limit=_KINDS[options.limit_kind](*options.rate_limit))], dialect=dialect)
 
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 to 65535")
-    return int(text)
+def _tls(options: argparse.Namespace) -> ssl.SSLContext | tuple[Path, Path] | Path | None:
+    if options.tls is None:
+        if options.key is not None and options.cert is None:
+            raise ValueError("--key belongs to a --cert")
+        return options.cert if options.key is None else (options.cert, options.key)
+    if options.cert is not None or options.key is not None:
+        raise ValueError("give --tls, or --cert and --key, not both")
+    return _own_certificate(options.tls, options.host)
 
 
-def _resource(text: str) -> tuple[str, int]:
-    name, count = _match(r"([^:]+):([0-9]{1,9})", text, "NAME:COUNT, such as users:500")
-    return name, int(count)
-
-
-def _rate(text: str) -> tuple[int, float]:
-    calls, number, unit = _match(
-        rf"([0-9]{{1,9}})/({_NUMBER})?(ms|s|m|h)", text, "CALLS/PERIOD, such as 50/1s, 100/m or 5/250ms"
-    )
-    return int(calls), float(number or 1) * _UNITS[unit]
-
-
-def _latency(text: str) -> Slowness:
-    first, sign, second = _match(
-        rf"({_NUMBER})(?:([-/])({_NUMBER}))?", text, "seconds: 0.02 (p50), 0.02/0.1 (p50/p95) or 0.01-0.05 (evenly)"
-    )
-    if sign == "-":
-        return _valid(lambda: EvenLatency(low=float(first), high=float(second)))
-    return _valid(lambda: Latency(p50=float(first), p95=float(second) if second else None))
-
-
-def _outage(text: str) -> Outage:
-    start, duration, reset = _match(
-        rf"({_NUMBER}):({_NUMBER})(:reset)?", text, "START:SECONDS or START:SECONDS:reset, such as 3:2"
-    )
-    return _valid(lambda: Outage(start=float(start), duration=float(duration), reset=bool(reset)))
-
-
-def _match(pattern: str, text: str, form: str) -> tuple[str, ...]:
-    found = re.fullmatch(pattern, text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {form}")
-    return found.groups(default="")
-
-
-def _valid(make: Callable[[], _Parsed]) -> _Parsed:
-    # argparse shows the message of its own error only, not that of a ValueError.
+def _own_certificate(ca_file: Path, host: str) -> ssl.SSLContext:
     try:
-        return make()
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _log_pretty(entry: Entry) -> None:
-    target = f"{entry.path}?{entry.query}" if entry.query else entry.path
-    notes = [f"fault {entry.fault_id}"] if entry.fault_id else []
-    if entry.call_id:
-        notes.append(f"call {entry.call_id} attempt {entry.attempt}")
-    took = ((entry.finished or entry.arrived) - entry.arrived) * 1000
-    status = entry.status or "RST"
-    line = f"{entry.arrived:9.3f}s  {status}  {took:7.1f} ms  {entry.method} {target}  {', '.join(notes)}"
-    sys.stderr.write(_printable(line.rstrip()) + "\n")
-
-
-def _printable(line: str) -> str:
-    # A path may hold a line feed or terminal codes once it is percent-decoded.
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)
-
-
-def _log_json(entry: Entry) -> None:
-    sys.stderr.write(json.dumps(entry.to_json()) + "\n")
-
-
-_LOGS: dict[str, Callable[[Entry], None] | None] = {"pretty": _log_pretty, "json": _log_json, "off": None}
+        import trustme
+    except ModuleNotFoundError as error:
+        raise ValueError("--tls needs trustme (pip install trustme); or give --cert and --key") from error
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*dict.fromkeys((host, "localhost", "127.0.0.1", "::1"))).configure_cert(context)
+    try:
+        ca_file.write_bytes(authority.cert_pem.bytes())
+    except OSError as error:
+        raise ValueError(f"--tls {ca_file}: {error.strerror}") from error
+    return context

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from mockserver import EvenLatency, Latency, MockServer
-from mockserver.cli import _latency, _parser, _rate, _server, main
+from mockserver.cli import _parser, _server, main
+from mockserver.option_values import latency, rate
 
 
 @contextmanager
@@ -80,7 +81,7 @@ def test_every_option_reaches_the_server() -> None:
 
 def test_a_bucket_of_calls_refills_over_the_period() -> None:
     """50/10s is 5 per second and a burst of 50."""
-    server = _server(_parser().parse_args(["--rate-limit", "50/10s", "--limit-kind", "bucket"]))
+    server = _server(_parser().parse_args(["--rate-limit", "50/10s", "--limit-kind", "bucket"]), [])
     with server:
         limit = httpx.get(f"http://127.0.0.1:{server.port}/__journal").json()["limit"]
     assert limit == {"kind": "bucket", "rate": 5.0, "burst": 50}
@@ -92,7 +93,7 @@ def test_a_bucket_of_calls_refills_over_the_period() -> None:
 )
 def test_rates_are_read(text: str, expected: tuple[int, float]) -> None:
     """A number may be left out of the period."""
-    assert _rate(text) == expected
+    assert rate(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_rates_are_read(text: str, expected: tuple[int, float]) -> None:
 )
 def test_latencies_are_read(text: str, expected: object) -> None:
     """Median, median and 95th percentile, or two ends."""
-    assert _latency(text) == expected
+    assert latency(text) == expected
 
 
 @pytest.mark.parametrize(
