@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 
 import pytest
 
 from tests.mutate.groups import GROUPS, Group
-from tests.mutate.page import ACCEPTED, reason
+from tests.mutate.page import ACCEPTED, PAGE, reason
 from tests.mutate.run import POLICIES, ROOT, Mutant
 
 REASONS = tomllib.loads(ACCEPTED.read_text())
@@ -43,3 +44,10 @@ def test_a_reason_is_of_a_function_that_is_there(module: str) -> None:
 def test_a_survivor_without_a_reason_is_shown_as_that() -> None:
     """It is never taken for accepted."""
     assert reason(Mutant("", "retry", "_stand", "return result -> return None", 0)) == "not explained yet"
+
+
+def test_the_page_shows_a_run_that_passed() -> None:
+    """Each group has its line, and at least nine in ten changes were noticed."""
+    shares = dict(re.findall(r"^\| \*\*(\w+)\*\* \|.* ([\d.]+) \|$", PAGE.read_text(), re.MULTILINE))
+    assert set(shares) == set(GROUPS)
+    assert min(float(share) for share in shares.values()) >= 90

@@ -849,6 +849,16 @@ def test_a_late_success_does_not_count_for_the_next_state(world: AnyWorld) -> No
     assert (circuit.window.calls, state.closed("key")) == (0, None)
 
 
+def test_a_success_ends_a_row_of_failures() -> None:
+    """Told by a command, as a shared store is: the row begins anew, at nothing."""
+    breaker = Breaker(CircuitBreaker(consecutive_failures=2))
+    for failed in (True, False, True):
+        breaker.apply(Report(breaker.epoch, failed), 0.0)
+    assert breaker.state is Circuit.CLOSED
+    breaker.apply(Report(breaker.epoch, True), 0.0)
+    assert breaker.state is Circuit.OPEN
+
+
 def test_what_it_tells_names_the_circuit(world: AnyWorld) -> None:
     """Each change by its key, each refusal with its request."""
     chain = breaking(world, [FAIL, FAIL, OK])

@@ -27,7 +27,7 @@ from rest_api_client.exceptions import (
 from rest_api_client.forecast import Forecast
 from rest_api_client.http.bodies import BytesBody, OneShotBody
 from rest_api_client.models import Request, Response
-from rest_api_client.outcome import Kind
+from rest_api_client.outcome import Kind, Outcome
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.backoff import (
     ExponentialBackoff,
@@ -792,6 +792,21 @@ def test_a_task_that_outlives_a_retry_is_free_again(world: AnyWorld) -> None:
 
     world.run(body)
     assert background.decisions == ["retry", "return"]
+
+
+def test_an_error_that_is_called_fine_is_raised_all_the_same(world: AnyWorld) -> None:
+    """A classifier that says so ends the retries, and the caller has no answer for it."""
+    policy = RetryConfig().bind(world.runtime)
+
+    async def proceed(request: Request, context: Context) -> Response:
+        raise ReadError("cut off")
+
+    async def body() -> None:
+        call = Call(world.runtime, random.Random(1), classify=lambda request, result: Outcome(Kind.OK, "fine"))
+        with pytest.raises(ReadError):
+            await policy(a_request(), Context(call), proceed)
+
+    world.run(body)
 
 
 # ---------------------------------------------------------------------- what would happen
