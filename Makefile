@@ -42,6 +42,12 @@ behaviour: $(READY) ## which rules of good behaviour HTTP clients keep, ours amo
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group outage
 	$(BIN)/python -m tests.behaviour
 
+bench: $(READY) ## how fast it is, beside others on the same core; writes docs/performance.md and docs/performance.json
+	$(BIN)/python -m tests.benchmarks
+
+bench-quick: $(READY) ## the same at a glance, in under two minutes; writes nothing
+	$(BIN)/python -m tests.benchmarks --quick
+
 mutate: $(READY) ## change retry, limiter, breaker and budget in small ways, and see whether the tests notice; writes docs/mutation.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutate
 	$(BIN)/python -m tests.mutate
@@ -57,4 +63,4 @@ test-all: ## the test suite on every Python from 3.11 that this machine has, pye
 clean: ## remove what the targets made
 	rm -rf .venv .venv-* .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help demo test check prove outage behaviour mutate test-all clean
+.PHONY: help demo test check prove outage behaviour bench bench-quick mutate test-all clean

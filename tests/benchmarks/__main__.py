@@ -1,0 +1,56 @@
+"""Run the benchmarks: all of them, or those whose name contains one of the words given.
+
+    python -m tests.benchmarks [--quick] [WORD ...]
+
+Prints the tables, and writes docs/performance.md and docs/performance.json; with `--quick` it writes nothing. Exits 1
+where a claim does not hold; not with `--quick`, whose rounds are too short to judge by.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from tests.benchmarks.figures import BENCHES, Result, Terms, load
+from tests.benchmarks.page import as_text, keep, machine, record
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def main(arguments: list[str]) -> int:
+    """Run and print; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Measure.")
+    parser.add_argument("words", nargs="*", metavar="WORD", help="run the benchmarks whose names contain it")
+    parser.add_argument("--quick", action="store_true", help="short rounds; nothing is written, nothing judged")
+    options = parser.parse_args(arguments)
+    load()
+    chosen = [name for name in BENCHES if not options.words or any(word in name for word in options.words)]
+    if not chosen:
+        parser.error(f"no benchmark has {' or '.join(options.words)} in its name: there are {', '.join(BENCHES)}")
+    print(f"{machine()}\n")
+    terms = Terms(quick=options.quick)
+    records, held = [], True
+    for name in chosen:
+        started = time.perf_counter()
+        result = BENCHES[name](terms)
+        print(as_text(result), flush=True)
+        records.append(record(name, _command(arguments), time.perf_counter() - started, result))
+        held = held and _holds(result)
+    if not options.quick:
+        keep(DOCS, records)
+        print("written: docs/performance.md, docs/performance.json")
+    return 0 if held or options.quick else 1
+
+
+def _command(arguments: list[str]) -> str:
+    return "make bench" if not arguments else " ".join(["python -m tests.benchmarks", *arguments])
+
+
+def _holds(result: Result) -> bool:
+    return all(claim.holds for claim in result.claims)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
