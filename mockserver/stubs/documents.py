@@ -66,6 +66,11 @@ def parse_document(data: bytes, name: str, *, is_json: bool = False) -> Any:
     return document
 
 
+def write_document(data: object) -> str:
+    """The YAML of it."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
 def plain(value: Any) -> Any:
     """A value without its lines."""
     if isinstance(value, dict):
@@ -139,6 +144,21 @@ _Loader.yaml_implicit_resolvers = {
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_mapping)
+
+
+class _Dumper(yaml.SafeDumper):
+    """The safe dumper, and exact."""
+
+    def represent_str(self, data: str) -> ScalarNode:
+        # Line ends that only YAML 1.1 knows would be written as they are, and folded to spaces when they are read.
+        exact = '"' if any(char in data for char in "\x85\u2028\u2029") else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=exact)
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def _check_size(root: Node) -> None:

@@ -21,13 +21,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
-import yaml
-
 from mockserver.faults.fault import Catalogue
 from mockserver.faults.known import KNOWN
 from mockserver.stubs.answers import read_answer, write_answer
 from mockserver.stubs.conditions import read_matcher, write_matcher
-from mockserver.stubs.documents import ENDINGS, read_document
+from mockserver.stubs.documents import ENDINGS, read_document, write_document
 from mockserver.stubs.sections import Place, Section, elements
 from mockserver.stubs.stub import State, Stub
 from rest_api_client.exceptions import ConfigurationError
@@ -113,7 +111,7 @@ def dump(stubs: Iterable[Stub]) -> str:
     Raises:
         ConfigurationError: a stub holds a function, or a matcher of a class of the user's own.
     """
-    return yaml.safe_dump(write_stubs(stubs), sort_keys=False, allow_unicode=True, width=120)
+    return write_document(write_stubs(stubs))
 
 
 def write_stubs(stubs: Iterable[Stub]) -> dict[str, Any]:

@@ -229,8 +229,8 @@ class Stubs:
                 return (Mismatch(f"state {name}", repr(required), repr(self._states.get(name, STARTED))),)
             if stub.times is not None and kept.answered >= stub.times:
                 return (Mismatch("times", f"at most {stub.times} answered", f"{kept.answered} answered already"),)
-            if not _due(stub, kept.met + 1):
-                wanted = ", ".join(map(str, stub.numbers or ()))
+            if stub.numbers is not None:
+                wanted = ", ".join(map(str, stub.numbers))
                 return (Mismatch("nth", f"request {wanted}", f"{kept.met} so far"),)
         return ()
 

@@ -34,6 +34,7 @@ from mockserver.seen import Seen
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.utils import MASK
 
+_X = "header x: wanted containing 'b' in any case, got nothing"
 FORM = (("content-type", "application/x-www-form-urlencoded"),)
 
 
@@ -143,7 +144,7 @@ def test_a_matcher_takes_what_fits_and_says_what_does_not(matcher: Matcher, good
         (Path("/a/{b}"), seen("/c"), ["path: wanted /a/{b}, got '/c'"]),
         (PathRegex("/a"), seen("/c"), ["path: wanted matching '/a', got '/c'"]),
         (Query("q", Absent()), seen(query="q=1&q=2"), ["query q: wanted absent, got '1', '2'"]),
-        (Header("X", Contains("b", ignore_case=True)), seen(), ["header x: wanted containing 'b' in any case, got nothing"]),
+        (Header("X", Contains("b", ignore_case=True)), seen(), [_X]),
         (Header("authorization", "Bearer x"), seen(fields=(("authorization",
         "y"),)), [f"header authorization: wanted {MASK}, got {MASK}"]),
         (Form("a", OneOf("1", "2")), seen(body=b"a=3"), ["form a: wanted one of '1', '2', got '3'"]),
