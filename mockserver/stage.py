@@ -31,11 +31,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from starlette.types import ASGIApp
 
-from mockserver.asgi import perform, processed
+from mockserver.asgi import perform, processed, status_of
 from mockserver.chance import Chance
 from mockserver.control import control, is_control
 from mockserver.faults import Errors, Outage, Slowness
@@ -62,6 +62,15 @@ class Stubs(Protocol):
 
     def answer(self, seen: Seen) -> Script | None:
         """The answer of the stub that is for this request; None where there is none."""
+        ...
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """Stubs that can tell why none of them answered."""
+
+    def explain(self, seen: Seen) -> str:
+        """Which came nearest, and what was wrong."""
         ...
 
 
@@ -154,7 +163,12 @@ class Stage:
     def serve(self, seen: Seen) -> Script:
         """What the service answers, stub or application; nothing is journalled and nothing goes wrong."""
         stubbed = None if self.stubs is None else self.stubs.answer(seen)
-        return perform(self._application, seen) if stubbed is None else stubbed
+        if stubbed is not None:
+            return stubbed
+        script = perform(self._application, seen)
+        if isinstance(self.stubs, Explaining) and status_of(script) == 404:
+            return problem_script(404, self.stubs.explain(seen))
+        return script
 
     def answer_control(self, seen: Seen) -> Script:
         """What health and journal answer."""
