@@ -64,7 +64,9 @@ class Validators:
             raise Problem(412, "If-None-Match: there is a resource already", self.headers)
         # The tag of the representation that the client has, which may be a compressed one.
         tags = [tag for tag in _tags(request, "if-none-match") if _plain(tag) == self.tag]
-        return Response(status_code=304, headers={**self.headers, "etag": tags[0] if tags else self.tag})
+        return Response(
+            status_code=304, headers={**self.headers, "etag": tags[0].removeprefix("W/") if tags else self.tag}
+        )
 
     def _wanted(self, request: Request) -> bool:
         if "if-match" in request.headers:

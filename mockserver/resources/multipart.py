@@ -42,7 +42,7 @@ def boundary_of(content_type: str) -> bytes | None:
 
 def split(body: bytes, boundary: bytes) -> list[Part]:
     """The parts, in order. Raises Problem 400 for a body that is not made of parts, or of more than 1,000."""
-    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary, MOST_PARTS + 2)
+    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary, MOST_PARTS + 1)
     if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
         raise Problem(400, f"the body has no last boundary, or more than {MOST_PARTS} parts")
     return [_part(piece) for piece in pieces[1:-1]]
