@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -107,6 +107,10 @@ class Spaces:
     def names(self) -> tuple[str, ...]:
         """Of all that there are, the oldest first."""
         return tuple(self._spaces)
+
+    def __iter__(self) -> Iterator[Space]:
+        """All that there are at this moment, the oldest first."""
+        return iter(tuple(self._spaces.values()))
 
     def space(self, name: str) -> Space:
         """The space of this name, made where there is none.
