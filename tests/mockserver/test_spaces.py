@@ -293,6 +293,8 @@ def test_check_knows_the_limit_and_the_other_origin(server: MockServer) -> None:
     httpx.get(f"{space.url}/users/1", headers=secret)
     httpx.get(f"{space.other_origin.url}/users/1", headers=secret)
     assert [each.rule for each in space.check() if not each.warning] == ["credentials"]
+    space.remove()  # or the rule would fail this test at its end
+    server.reset()
 
 
 def test_the_other_origin_is_another_port_on_the_same_clock(server: MockServer) -> None:
