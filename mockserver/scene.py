@@ -18,7 +18,7 @@ from typing import Concatenate, ParamSpec
 
 from mockserver.faults import Errors, Outage, Plan, Slowness
 from mockserver.faults.decide import Faults
-from mockserver.journal import Entry, Journal
+from mockserver.journal import Entry, Journal, Scribe
 from mockserver.limits import Limit, LimitRule, Limits
 from mockserver.players.in_process import StageTransport
 from mockserver.resources import application
@@ -67,6 +67,7 @@ class Settings:
     faults: Faults | None = None
     stubs: Answering | None = None
     journal_size: int = 10_000
+    scribe: Scribe = field(default_factory=Scribe)
     on_entry: Callable[[Entry], None] | None = None
     time: Time = field(default_factory=Time)
 
@@ -74,7 +75,7 @@ class Settings:
         """A stage on which nothing has happened yet."""
         return Stage(
             application=application(self.resources, self.seed),
-            journal=Journal(self.journal_size),
+            journal=Journal(self.journal_size, self.scribe),
             clock=self.time.now,
             wall=self.time.wall,
             seed=self.seed,

@@ -19,10 +19,11 @@ from mockserver.faults import Errors, Outage, Slowness
 from mockserver.faults.decide import Faults
 from mockserver.faults.plan import Plan
 from mockserver.gate import Gate
-from mockserver.journal import Entry
+from mockserver.journal import Entry, Scribe
 from mockserver.limits import Limit, Limits
 from mockserver.players.in_process import StageTransport
 from mockserver.players.wire import PROTOCOLS, Player
+from mockserver.rules import Rules, Violation, enforce
 from mockserver.scene import Scene, Settings, as_faults, as_limits
 from mockserver.seen import Seen
 from mockserver.serving import Serving, listen
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
 DEFAULT_RESOURCES: Mapping[str, int] = {"users": 500, "orders": 1000}
 Tls: TypeAlias = ssl.SSLContext | str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]
 """A context for servers, a PEM file with certificate and key, or the files of both."""
+
+CHECK = "MOCKSERVER_CHECK"
+"""The environment variable that switches the check at the end of a test off."""
+
+_PATIENCE = 1.0
+"""Seconds that what is still in flight has, before the rules are checked."""
 
 _LOOK = 0.05
 """Seconds between two looks at the plan's phases."""
@@ -71,8 +78,14 @@ class MockServer(Scene):
         journal_size: how many requests the journal keeps; its counters count on.
         most_spaces: how many spaces there may be at once.
         on_entry: called in the server's thread with each journal entry when its answer is complete.
+        rules: what a client is held to. Where pytest runs a test, they are checked when `with` ends without an error,
+            spaces included, and a broken one is a `BadBehaviour` error; the environment variable `MOCKSERVER_CHECK=off`
+            leaves that to `check()`. None: nothing is checked there.
+        identify: names the logical call of a request that brings no `x-call-id`; None where it cannot tell.
+        caller: tells clients apart for the rules; by address and user agent when None.
 
     Raises:
+        BadBehaviour: from `with`, see `rules`.
         ValueError: for settings that make no sense, before anything is started.
         OSError: from `start`, when the port is taken.
     """
@@ -98,6 +111,9 @@ class MockServer(Scene):
         journal_size: int = 10_000,
         most_spaces: int = MOST_SPACES,
         on_entry: Callable[[Entry], None] | None = None,
+        rules: Rules | None = Rules(),  # noqa: B008  a value
+        identify: Callable[[Seen], str | None] | None = None,
+        caller: Callable[[Seen], str] | None = None,
     ) -> None:
         _check("resources", resources, Mapping, "give {'users': 500}")
         _check("limit", limit, Limit | Limits, "give SlidingWindow(calls, period) or TokenBucket(rate, burst)")
@@ -118,10 +134,12 @@ class MockServer(Scene):
             faults=as_faults(faults),
             stubs=Stubs(stubs) if isinstance(stubs, Sequence) else stubs,
             journal_size=journal_size,
+            scribe=Scribe(identify=identify, caller=caller),
             on_entry=on_entry,
         )
         super().__init__(settings)
         self.host = host
+        self._rules = rules
         self.spaces = Spaces(
             self, settings, url=lambda: self.url, elsewhere=lambda name: self.other_origin.space(name), most=most_spaces
         )
@@ -235,7 +253,19 @@ class MockServer(Scene):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop()
+        try:
+            if error is None and self._rules is not None and _in_a_test():
+                self._enforce(self._rules)
+        finally:
+            self.stop()
+
+    def _enforce(self, rules: Rules) -> None:
+        found: list[Violation] = []
+        for scene in (self, *map(self.spaces.space, self.spaces.names)):
+            with contextlib.suppress(TimeoutError):  # what stays in flight is for a rule to say
+                scene.journal.wait_until_quiet(_PATIENCE)
+            found += scene.check(rules)
+        enforce(found)
 
     def __repr__(self) -> str:
         return f"<MockServer {'not started' if self._port is None else self.url}>"
@@ -266,6 +296,10 @@ def _admin_of(server: MockServer, asked: bool | AdminSettings) -> Admin | None:
     if asked is not True and not isinstance(asked, AdminSettings):
         raise ValueError(f"admin={asked!r}: give True, or AdminSettings(port=...)")
     return Admin(server, AdminSettings() if asked is True else asked)
+
+
+def _in_a_test() -> bool:
+    return "PYTEST_CURRENT_TEST" in os.environ and os.environ.get(CHECK, "").lower() != "off"
 
 
 def _until_look(faults: Faults | None, now: float) -> float | None:

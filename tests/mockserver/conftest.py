@@ -1,6 +1,7 @@
 """A stage without a socket, on a clock that the test moves; real sockets are in test_server.py."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -46,6 +47,14 @@ class Stage:
                 return await asyncio.gather(*(client.request(m, p, **options) for m, p, options in requests))
 
         return asyncio.run(run())
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _unchecked() -> Iterator[None]:
+    """These tests are rude to servers on purpose."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOCKSERVER_CHECK", "off")
+        yield
 
 
 @pytest.fixture
