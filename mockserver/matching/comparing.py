@@ -15,7 +15,7 @@ from rest_api_client.exceptions import ConfigurationError
 
 DEEPEST: Final = 64
 """Lists and objects within each other."""
-MOST_STEPS: Final = 100_000
+MOST_STEPS: Final = 50_000
 """Pairs of values that one comparison looks at; beyond them it is no match."""
 LONGEST_UNORDERED: Final = 200
 """Elements of a list that is compared in any order."""
