@@ -86,6 +86,9 @@ class _Plan:
     refused: bool = False
 
 
+_NOTHING = _Plan()
+
+
 class Stage:
     """Decides about every request.
 
@@ -200,6 +203,8 @@ class Stage:
             entry.fault_id = strike.fault_id
             entry.delay += strike.delay
         instead = self._error(entry) if strike is None else None
+        if instead is None and strike is None and ruling is None and not entry.delay:
+            return _NOTHING
         # A fault is pure: what it makes of one answer tells how it treats the upload before any.
         trial = None if strike is None else strike.fault(EMPTY)
         return _Plan(
@@ -259,7 +264,7 @@ class Performance:
         Args:
             body: all of it; what there is of it where it is longer than `MOST_BODY`; empty where it was not wanted.
         """
-        seen = replace(self._head, body=body)
+        seen = replace(self._head, body=body) if body else self._head
         if self.entry is not None and self.wants_body:
             self._stage.journal.body(self.entry, body)
         try:

@@ -139,8 +139,11 @@ class Journal:
 
     def _target(self, entry: Entry) -> _Target:
         key = (entry.method, entry.path, entry.query)
-        target = self._targets.setdefault(key, _Target())
-        self._targets.move_to_end(key)
+        target = self._targets.get(key)
+        if target is not None:
+            self._targets.move_to_end(key)
+            return target
+        target = self._targets[key] = _Target()
         if len(self._targets) > REMEMBERED_TARGETS:
             self._targets.popitem(last=False)
         return target

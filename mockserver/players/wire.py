@@ -36,6 +36,7 @@ LINGER_0 = struct.pack("ii", 1, 0)
 """SO_LINGER's value for a close that sends RST."""
 
 _SMALL_BUFFER = 4096
+_SMALL_BODY = 16_384
 FAREWELL = 1.0
 """Seconds a closed connection is still read, for the client to hear the FIN."""
 
@@ -271,11 +272,12 @@ class _Request:
 
 
 async def _play(script: Script, request: _Request, send: Send) -> None:
-    refusal = _refusal(script, request)
-    if refusal is not None:
+    fields = _plain_fields(script, request.method)
+    if fields is None and (refusal := _refusal(script, request)) is not None:
         script = request.performance.refuse(refusal)
-    if is_plain(script, request.method):
-        await _send_plain(script, request, send)
+        fields = _plain_fields(script, request.method)
+    if fields is not None:
+        await _send_plain(script, fields, request, send)
         return
     if isinstance(script.ending, End | Stale) and request.performance.upload != 0 and not await request.finish():
         request.performance.gone()
@@ -284,10 +286,10 @@ async def _play(script: Script, request: _Request, send: Send) -> None:
 
 
 def _refusal(script: Script, request: _Request) -> str | None:
-    """Why this script cannot be played here, and what can be done; None where it can."""
+    """Why this script, which is not plain, cannot be played here, and what can be done; None where it can."""
     if isinstance(script.ending, Refuse):
         return "a connection that stands cannot be refused: use server.gate.refuse()"
-    if request.wire is None and not is_plain(script, request.method):
+    if request.wire is None:
         return "this script needs a socket of the mock server's own"
     if request.wire is not None and script.ending == Close(half=True) and request.wire.secure:
         return "TLS has no half close here: use Close(), or no TLS"
@@ -320,7 +322,34 @@ def _plainly_framed(head: Head, script: Script, method: str, size: int) -> bool:
     return framing in ([("content-length", str(size))], [("transfer-encoding", "chunked")])
 
 
-async def _send_plain(script: Script, request: _Request, send: Send) -> None:
+_RawFields: TypeAlias = list[tuple[bytes, bytes]]
+_MOST_KNOWN = 1024
+_known: dict[tuple[int, str], tuple[Script, _RawFields | None]] = {}
+"""What was found out about scripts, most of which are a stub's and come again. Each stands for its own `id`."""
+
+
+def _plain_fields(script: Script, method: str) -> _RawFields | None:
+    """All header fields of a plain answer; None where it is not plain."""
+    key = (id(script), method)
+    known = _known.get(key)
+    if known is None or known[0] is not script:
+        known = script, _found_fields(script, method)
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        if sum(len(step.data) for step in script.steps if isinstance(step, Chunk)) <= _SMALL_BODY:
+            _known[key] = known
+    return known[1]
+
+
+def _found_fields(script: Script, method: str) -> _RawFields | None:
+    if not is_plain(script, method):
+        return None
+    head = next(step for step in script.steps if isinstance(step, Head))
+    fields = (*head.headers, *framing_fields(method, head, script))
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields]
+
+
+async def _send_plain(script: Script, fields: _RawFields, request: _Request, send: Send) -> None:
     performance = request.performance
     mute = request.method == "HEAD"
     steps = script.steps
@@ -329,9 +358,7 @@ async def _send_plain(script: Script, request: _Request, send: Send) -> None:
             await _sleep(step.seconds, request.wire)
         elif isinstance(step, Head):
             performance.answered()
-            fields = (*step.headers, *framing_fields(request.method, step, script))
-            raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields]
-            await send({"type": "http.response.start", "status": step.status, "headers": raw})
+            await send({"type": "http.response.start", "status": step.status, "headers": fields})
         elif isinstance(step, Chunk):
             performance.sent(0 if mute else len(step.data))
             last = isinstance(following, End)
@@ -396,7 +423,7 @@ def _seen(scope: Scope, wire: Connection | None) -> Seen:
         method=scope["method"],
         path=scope["path"],
         query=scope["query_string"].decode("latin-1"),
-        fields=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
+        fields=tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]),
         scheme=scope.get("scheme", "http"),
         client=client[0] if client else "127.0.0.1",
         connection=0 if wire is None else wire.number,

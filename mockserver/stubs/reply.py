@@ -82,6 +82,11 @@ class Reply:
         if self.fault is not None and not callable(self.fault):
             raise ConfigurationError(f"Reply(fault={self.fault!r}): give a function from script to script")
 
+    @property
+    def fixed(self) -> Script | None:
+        """The script that every request gets; None where the answer has places."""
+        return self._fixed
+
     def __call__(self, seen: Seen, captures: Mapping[str, str], n: int = 1) -> Script:
         """The script for this request; `n`: the how manieth answer it is."""
         return self._fixed or self._made(Filling(seen, captures, n))

@@ -255,9 +255,9 @@ def _play(stub: Stub, seen: Seen, number: int) -> Script:
     answer = answers[place]
     if isinstance(answer, Script):
         return answer
-    captures = stub.when.captures(seen)
     if isinstance(answer, Reply):
-        return answer(seen, captures, number)
+        return answer.fixed or answer(seen, stub.when.captures(seen), number)
+    captures = stub.when.captures(seen)
     script = answer(seen, captures)
     if not isinstance(script, Script):
         raise TypeError(f"{stub}: its answer gave {type(script).__name__}, not a Script")
