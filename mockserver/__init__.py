@@ -1,35 +1,59 @@
-"""A mock server that fails as real ones do: a rate limit that counts, seeded 5xx and latency, dead periods.
+"""A mock server that fails as real ones do: true faults on the wire, limits that count, everything by seed.
 
-`MockServer` runs it in a thread; `python -m mockserver` on its own. What arrived is in its `Journal`.
+`MockServer` runs it in a thread, or plays it in process and in virtual time; `python -m mockserver` on its own. What
+arrived is in its `Journal`, what a client did wrong in `check()`. Here is what most need; the rest is in
+`mockserver.faults`, `.limits`, `.matching`, `.stubs`, `.rules` and `.metrics`.
 """
 
-try:
-    import faker
-    import starlette
-    import uvicorn
-except ModuleNotFoundError as _missing:
-    raise ModuleNotFoundError(
-        f"the mock server needs {_missing.name}: pip install 'rest-api-client-kit[mockserver]'", name=_missing.name
-    ) from _missing
-
-from mockserver.faults import Errors, EvenLatency, Latency, Outage, Slowness
+import mockserver.extra  # noqa: F401  first
+from mockserver.faults import Errors, EvenLatency, FaultRule, Faults, Latency, Outage, Phase, Plan, Slowness, fault
 from mockserver.journal import Entry, Journal
-from mockserver.limits import Limit, SlidingWindow, TokenBucket, Verdict
+from mockserver.limits import (
+    Concurrency,
+    FixedWindow,
+    Limit,
+    LimitRule,
+    Limits,
+    SlidingWindow,
+    Together,
+    TokenBucket,
+    Verdict,
+    by_header,
+)
+from mockserver.rules import BadBehaviour, Rules, Violation
 from mockserver.server import MockServer
-
-del faker, starlette, uvicorn
+from mockserver.spaces import Space
+from mockserver.stubs import Stub, Stubs, stub
 
 __all__ = [
+    "BadBehaviour",
+    "Concurrency",
     "Entry",
     "Errors",
     "EvenLatency",
+    "FaultRule",
+    "Faults",
+    "FixedWindow",
     "Journal",
     "Latency",
     "Limit",
+    "LimitRule",
+    "Limits",
     "MockServer",
     "Outage",
+    "Phase",
+    "Plan",
+    "Rules",
     "SlidingWindow",
     "Slowness",
+    "Space",
+    "Stub",
+    "Stubs",
+    "Together",
     "TokenBucket",
     "Verdict",
+    "Violation",
+    "by_header",
+    "fault",
+    "stub",
 ]
