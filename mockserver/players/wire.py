@@ -1,6 +1,6 @@
 """Scripts on a real socket, over uvicorn.
 
-An ordinary answer (`is_plain`) goes out through uvicorn. For everything else the connection is taken away from
+An ordinary answer (see `plain`) goes out through uvicorn. For everything else the connection is taken away from
 uvicorn's response cycle and the script's own bytes are written, as `rest_api_client.http.framing` has them. That relies
 on a few attributes of uvicorn's two HTTP/1.1 protocols (`app`, `transport`, `flow`, `loop`, `cycle.disconnected`,
 `server_state`), which is why the version of uvicorn is pinned to a range.
@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import itertools
-import re
 import socket
 import struct
 import termios
@@ -25,9 +24,10 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from mockserver.players.plain import Plain, RawFields, plain
 from mockserver.seen import Seen
 from mockserver.stage import MOST_BODY, Performance
-from rest_api_client.http.framing import Encoder, bodiless, framing_fields, timeline
+from rest_api_client.http.framing import Encoder, timeline
 from rest_api_client.script import Chunk, Close, Delay, End, Garbage, Head, Refuse, Reset, Script, Stale, Step
 
 EXTENSION = "mockserver.wire"
@@ -36,7 +36,6 @@ LINGER_0 = struct.pack("ii", 1, 0)
 """SO_LINGER's value for a close that sends RST."""
 
 _SMALL_BUFFER = 4096
-_SMALL_BODY = 16_384
 FAREWELL = 1.0
 """Seconds a closed connection is still read, for the client to hear the FIN."""
 
@@ -46,8 +45,6 @@ _OVER = frozenset({7, 8})
 
 _GLANCE = 0.001
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _numbers = itertools.count(1)
 
 if TYPE_CHECKING:
@@ -90,6 +87,12 @@ class Connection(_Protocol):
     def secure(self) -> bool:
         """Whether TLS lies between."""
         return self.transport.get_extra_info("ssl_object") is not None
+
+    @property
+    def bodiless(self) -> bool:
+        """Whether the request has come to its end, without a body."""
+        cycle = self.cycle
+        return not (cycle.more_body or cycle.body or cycle.disconnected or self.pipelined)
 
     def take_over(self) -> None:
         """uvicorn neither reads nor writes here any more."""
@@ -183,6 +186,26 @@ class Connection(_Protocol):
 class ToolsWire(Connection, HttpToolsProtocol):
     """uvicorn's HTTP/1.1 on httptools, with a way below it."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether `send` may answer in uvicorn's place."""
+        cycle = self.cycle
+        busy = self.pipeline or self.flow.write_paused or cycle.disconnected or cycle.response_started
+        return cycle.keep_alive and not busy
+
+    def send(self, status_line: bytes, rest: bytes) -> None:
+        """Write an answer at once, the server's own fields behind the status line.
+
+        uvicorn looks at every field each time, and writes head and body one by one, each a call of the kernel.
+        """
+        cycle = self.cycle
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        own = [part for name, value in self.server_state.default_headers for part in (name, b": ", value, b"\r\n")]
+        self.transport.write(b"".join((status_line, *own, rest)))
+        cycle.message_event.set()
+        cycle.on_response()
+
 
 class H11Wire(Connection, H11Protocol):  # type: ignore[misc]  # two protocols of one shape, related by nothing
     """uvicorn's HTTP/1.1 on h11, with a way below it."""
@@ -248,6 +271,8 @@ class _Request:
         if not upload:
             if upload == 0 and self.wire is not None:
                 self.wire.flow.pause_reading()
+            if self.wire is not None and self.wire.bodiless:
+                self.complete = True
             return not self.performance.wants_body or await self._read(None, MOST_BODY)
         return await self._read(upload, MOST_BODY)
 
@@ -272,12 +297,13 @@ class _Request:
 
 
 async def _play(script: Script, request: _Request, send: Send) -> None:
-    fields = _plain_fields(script, request.method)
-    if fields is None and (refusal := _refusal(script, request)) is not None:
+    answer = plain(script, request.method)
+    if answer is None and (refusal := _refusal(script, request)) is not None:
         script = request.performance.refuse(refusal)
-        fields = _plain_fields(script, request.method)
-    if fields is not None:
-        await _send_plain(script, fields, request, send)
+        answer = plain(script, request.method)
+    if answer is not None:
+        if not _sent_whole(answer, request):
+            await _send_plain(script, answer.fields, request, send)
         return
     if isinstance(script.ending, End | Stale) and request.performance.upload != 0 and not await request.finish():
         request.performance.gone()
@@ -296,60 +322,17 @@ def _refusal(script: Script, request: _Request) -> str | None:
     return None
 
 
-def is_plain(script: Script, method: str) -> bool:
-    """Whether any HTTP server could have given this answer in this form."""
-    head, kinds = None, (Delay, Head, Chunk, End)
-    size = 0
-    for step in script.steps:
-        if type(step) not in kinds:
-            return False
-        if isinstance(step, Head):
-            if step.status < 200 or step.status > 599 or step.reason is not None:
-                return False
-            head = step
-        elif isinstance(step, Chunk):
-            size += len(step.data)
-    return head is not None and _plainly_framed(head, script, method, size)
-
-
-def _plainly_framed(head: Head, script: Script, method: str, size: int) -> bool:
-    fields = [(name.lower(), value) for name, value in (*head.headers, *framing_fields(method, head, script))]
-    if not all(_NAME.fullmatch(name) and _VALUE.fullmatch(value) for name, value in fields):
+def _sent_whole(answer: Plain, request: _Request) -> bool:
+    wire = request.wire
+    if answer.whole is None or not isinstance(wire, ToolsWire) or not wire.ready:
         return False
-    framing = [(name, value.lower()) for name, value in fields if name in {"content-length", "transfer-encoding"}]
-    if bodiless(method, head.status):
-        return method == "HEAD" or (not framing and not size)
-    return framing in ([("content-length", str(size))], [("transfer-encoding", "chunked")])
+    request.performance.answered()
+    request.performance.sent(answer.size)
+    wire.send(*answer.whole)
+    return True
 
 
-_RawFields: TypeAlias = list[tuple[bytes, bytes]]
-_MOST_KNOWN = 1024
-_known: dict[tuple[int, str], tuple[Script, _RawFields | None]] = {}
-"""What was found out about scripts, most of which are a stub's and come again. Each stands for its own `id`."""
-
-
-def _plain_fields(script: Script, method: str) -> _RawFields | None:
-    """All header fields of a plain answer; None where it is not plain."""
-    key = (id(script), method)
-    known = _known.get(key)
-    if known is None or known[0] is not script:
-        known = script, _found_fields(script, method)
-        if len(_known) >= _MOST_KNOWN:
-            _known.clear()
-        if sum(len(step.data) for step in script.steps if isinstance(step, Chunk)) <= _SMALL_BODY:
-            _known[key] = known
-    return known[1]
-
-
-def _found_fields(script: Script, method: str) -> _RawFields | None:
-    if not is_plain(script, method):
-        return None
-    head = next(step for step in script.steps if isinstance(step, Head))
-    fields = (*head.headers, *framing_fields(method, head, script))
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields]
-
-
-async def _send_plain(script: Script, fields: _RawFields, request: _Request, send: Send) -> None:
+async def _send_plain(script: Script, fields: RawFields, request: _Request, send: Send) -> None:
     performance = request.performance
     mute = request.method == "HEAD"
     steps = script.steps
