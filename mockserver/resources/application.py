@@ -17,6 +17,7 @@ from mockserver.resources.auth import Auth
 from mockserver.resources.idempotency import IdempotencyKeys
 from mockserver.resources.oauth import OAuth
 from mockserver.resources.octets import Octets
+from mockserver.resources.openapi import openapi
 from mockserver.resources.records import Resources
 from mockserver.resources.setting import Setting
 
@@ -50,6 +51,7 @@ def application(
     fixed = [*looking.ROUTES, *streams.ROUTES, *(each for family in families for each in family.routes())]
     reserved = frozenset({"health", *(each.path.split("/")[1] for each in fixed)})
     records = Resources(resources, seed, wall=wall, keys=keys, reserved=reserved)
-    app = Starlette(routes=[*fixed, *records.routes()], exception_handlers=HANDLERS)
+    described = openapi(records.collections.values())
+    app = Starlette(routes=[*fixed, described, *records.routes()], exception_handlers=HANDLERS)
     app.state.idempotency = keys
     return app

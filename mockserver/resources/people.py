@@ -14,13 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from faker.providers.address.en_US import Provider as Places
-from faker.providers.color import Provider as Colours
-from faker.providers.company import Provider as Companies
-from faker.providers.lorem.en_US import Provider as Lorem
-from faker.providers.person.en_US import Provider as Persons
-
 from mockserver.chance import Chance
+from mockserver.resources.words import words
 
 Record = dict[str, object]
 
@@ -36,13 +31,6 @@ REFERENCES: Mapping[str, Mapping[str, str]] = {
 }
 """Which field of a resource refers to which other one that must be there. Orders name a product if there are any."""
 
-_FIRST = tuple(Persons.first_names)
-_LAST = tuple(Persons.last_names)
-_COLOURS = tuple(Colours.all_colors)
-_WORDS: tuple[str, ...] = tuple(Lorem.word_list)
-_TOWNS = tuple(Places.city_suffixes)
-_FIRMS: tuple[str, ...] = tuple(Companies.company_suffixes)
-_PHRASES = tuple(tuple(words) for words in Companies.catch_phrase_words)
 _THINGS = ("chair", "desk", "lamp", "kettle", "umbrella", "bicycle", "clock", "notebook", "backpack", "headphones")
 
 
@@ -90,12 +78,13 @@ class _Fields:
         self._chance = chance
         self._about = (resource, number)
         self.number = number
+        self.words = words()
 
     def whole(self, field: str, low: int, high: int) -> int:
         return low + self._chance.number("record", *self._about, field) % (high - low + 1)
 
-    def pick(self, field: str, words: Sequence[str]) -> str:
-        return words[self.whole(field, 0, len(words) - 1)]
+    def pick(self, field: str, of: Sequence[str]) -> str:
+        return of[self.whole(field, 0, len(of) - 1)]
 
     def moment(self, field: str) -> str:
         moment = EPOCH - timedelta(seconds=self.whole(field, 0, TEN_YEARS))
@@ -105,14 +94,14 @@ class _Fields:
         return f"{self.whole(field, 100, 99_999) / 100:.2f}"
 
     def person(self) -> str:
-        return f"{self.pick('first', _FIRST)} {self.pick('last', _LAST)}"
+        return f"{self.pick('first', self.words.first_names)} {self.pick('last', self.words.last_names)}"
 
     def sentence(self, field: str) -> str:
-        words = (self.pick(f"{field}.{place}", _WORDS) for place in range(self.whole(field, 5, 9)))
-        return " ".join(words).capitalize() + "."
+        chosen = (self.pick(f"{field}.{place}", self.words.words) for place in range(self.whole(field, 5, 9)))
+        return " ".join(chosen).capitalize() + "."
 
     def phrase(self, field: str) -> str:
-        parts = (self.pick(f"{field}.{place}", words) for place, words in enumerate(_PHRASES))
+        parts = (self.pick(f"{field}.{place}", each) for place, each in enumerate(self.words.phrases))
         return " ".join(parts)
 
 
@@ -123,8 +112,8 @@ def _make_user(fields: _Fields) -> Record:
         "name": name,
         "username": login,
         "email": f"{login}@example.com",
-        "city": fields.pick("city", _FIRST) + fields.pick("suffix", _TOWNS),
-        "company": f"{fields.pick('company', _LAST)} {fields.pick('form', _FIRMS)}",
+        "city": fields.pick("city", fields.words.first_names) + fields.pick("suffix", fields.words.towns),
+        "company": f"{fields.pick('company', fields.words.last_names)} {fields.pick('form', fields.words.firms)}",
         "active": fields.whole("active", 1, 100) <= 80,
         "createdAt": fields.moment("createdAt"),
     }
@@ -143,7 +132,7 @@ def _make_order(fields: _Fields) -> Record:
 
 def _make_product(fields: _Fields) -> Record:
     return {
-        "name": f"{fields.pick('colour', _COLOURS)} {fields.pick('thing', _THINGS)}",
+        "name": f"{fields.pick('colour', fields.words.colours)} {fields.pick('thing', _THINGS)}",
         "description": fields.sentence("description"),
         "price": fields.money("price"),
         "currency": "EUR",

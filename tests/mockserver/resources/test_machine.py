@@ -24,9 +24,9 @@ RECORDS = st.dictionaries(FIELDS, VALUES, max_size=3)
 GOOD = st.fixed_dictionaries(
     {},
     optional={
-        "status": st.sampled_from(["open", "paid"]),
-        "amount": st.sampled_from(["9.50", "10.00", "100"]),
-        "quantity": st.integers(-2, 12),
+        "status": st.sampled_from(["open", None]),
+        "amount": st.sampled_from(["9.50", "10.00", "10.00", None]),
+        "quantity": st.sampled_from([1, 12, None]),
         "userId": st.integers(1, 4),
         "note": VALUES,
     },
