@@ -12,7 +12,7 @@ server was never heard to the end, and what it would have said is not known.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from cassettes.errors import CassetteError
@@ -85,6 +85,7 @@ class Interaction:
         failure: how it failed, where it did.
         abandoned: the client stopped listening before the script was over.
         started: seconds after the recording began.
+        source: the entry of the file it was read from, to be written again as it was.
     """
 
     asked: Asked
@@ -92,6 +93,7 @@ class Interaction:
     failure: Failure | None = None
     abandoned: bool = False
     started: float = 0.0
+    source: object = field(default=None, repr=False, compare=False)
 
     @property
     def script(self) -> Script:

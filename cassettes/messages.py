@@ -46,7 +46,7 @@ def changed(interaction: Interaction, uri: TextChange, fields: FieldsChange, bod
     script = changed_script(interaction.script, fields, body)
     if asked is interaction.asked and script is interaction.script:
         return interaction
-    return replace(interaction, asked=asked, told=script)
+    return replace(interaction, asked=asked, told=script, source=None)
 
 
 def _asked(asked: Asked, uri: TextChange, fields: FieldsChange, body: BodyEdits) -> Asked:

@@ -343,7 +343,7 @@ class Bindings:
             script = changed_script(interaction.script, fields, edits)
         except ConfigurationError:
             return interaction
-        return interaction if script is interaction.script else replace(interaction, told=script)
+        return interaction if script is interaction.script else replace(interaction, told=script, source=None)
 
 
 def _quoted(found: re.Match[str], known: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias, cast
 
 from cassettes.errors import CassetteError
 from cassettes.interaction import Asked, Failure, Fields, Interaction
+from cassettes.messages import decoded
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.script import Chunk, Delay, End, Head, Script, Stall, Step
 
@@ -70,7 +71,8 @@ def _interaction(place: int, entry: object) -> Interaction:
         _status(response)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CassetteError(f"interaction {place} is none of vcrpy's, version 1: {error!r}") from error
-    return Interaction(asked, partial(_script, place, response), abandoned=abandoned, started=started)
+    script = partial(_script, place, response)
+    return Interaction(asked, script, abandoned=abandoned, started=started, source=given)
 
 
 def _merged(answers: list[Interaction], failures: object) -> list[Interaction]:
@@ -153,7 +155,8 @@ def _read_script(response: Tree) -> Script:
     headers = [(name, _line(value)) for name, value in _fields(response.get("headers"))]
     if "status_code" in response:
         data = _body(response.get("content"))
-        # That dialect kept decoded bodies beside the fields of the encoded ones.
+        # That dialect kept bodies decoded or not, beside the fields of the encoded ones.
+        data = decoded(tuple(headers), data) or data
         headers = [field for field in headers if field[0] not in {"content-encoding", "content-length"}]
     else:
         data = _body((response.get("body") or {}).get("string"))
@@ -203,7 +206,7 @@ def write_tree(interactions: Sequence[Interaction], about: Mapping[str, Any], *,
     failures: list[Tree] = []
     for place, each in enumerate(interactions):
         if each.plain or (each.abandoned and each.head is not None):
-            tree["interactions"].append(_entry(each, timing=timing))
+            tree["interactions"].append(each.source or _entry(each, timing=timing))
         else:
             failures.append({"position": place, **write_failure(each)})
     if about.get("metadata"):
