@@ -19,7 +19,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 from cassettes.errors import CassetteError
 from cassettes.interaction import Asked, Fields, Interaction
@@ -124,7 +124,7 @@ class Vault:
         named = [changed(each, self._uri, self._fields, self._edits) for each in given]
         if not self._everywhere:
             return named
-        return [changed(each, self._swept, self._swept_fields, self._swept_edits) for each in named]
+        return [changed(each, self._swept_uri, self._swept_fields, self._swept_edits) for each in named]
 
     def secrets(self) -> list[str]:
         """What must not be found in the file: every secret that cannot be mistaken for an ordinary word."""
@@ -181,7 +181,8 @@ class Vault:
                     self._numbers[word] = max(self._numbers.get(word, 0), int(number))
 
     def _uri(self, uri: str) -> str:
-        return self._formed(in_uri(uri, self._change))
+        uri = in_uri(uri, self._change)
+        return TOKENS.sub(lambda found: quote(self._token(found), safe=""), uri) if has_tokens(uri) else uri
 
     def _fields(self, fields: Fields) -> Fields:
         new = in_fields(fields, self._change)
@@ -210,6 +211,10 @@ class Vault:
     def _swept(self, text: str) -> str:
         edits = self._sweep(text)
         return apply(text, edits) if edits else text
+
+    def _swept_uri(self, uri: str) -> str:
+        edits = [(begin, end, quote(unquote(new), safe="")) for begin, end, new in self._sweep(uri)]
+        return apply(uri, edits) if edits else uri
 
     def _swept_fields(self, fields: Fields) -> Fields:
         return tuple((name, self._swept(value)) for name, value in fields)

@@ -47,7 +47,7 @@ _AMBIGUOUS = frozenset({
 })  # fmt: skip
 _ALWAYS_IN_CONTEXT = frozenset({"pass", "token", "secret", "credential", "credentials", "creds"})
 _PUNCTUATION = str.maketrans("", "", "-_. ")
-_MASKED = re.compile(r"(.)\1*|\[?(?:filtered|redacted|removed|hidden|dummy|masked)\]?|<[^<>]*>", re.IGNORECASE)
+_MASKED = re.compile(r"[*xX.#\u2022-]+|\[?(?:filtered|redacted|removed|hidden|dummy|masked)\]?|<[^<>]*>", re.IGNORECASE)
 _RANDOM = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])(?!https?:)[!-~]+")
 
 
