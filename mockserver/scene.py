@@ -74,7 +74,7 @@ class Settings:
     def stage(self) -> Stage:
         """A stage on which nothing has happened yet."""
         return Stage(
-            application=application(self.resources, self.seed),
+            application=application(self.resources, self.seed, now=self.time.now, wall=self.time.wall),
             journal=Journal(self.journal_size, self.scribe),
             clock=self.time.now,
             wall=self.time.wall,

@@ -13,8 +13,9 @@ from mockserver.limits import Limits
 from mockserver.seen import Seen
 from mockserver.spaces import MOST_SPACES, Space, TooManySpacesError, readdressed
 from mockserver.stubs import Stubs, stub
-from rest_api_client import APIClient
+from rest_api_client import APIClient, VirtualClock
 from rest_api_client.script import Chunk, End, Head, Script
+from rest_api_client.utils import parse_http_date
 
 
 @pytest.fixture
@@ -333,3 +334,12 @@ def test_a_space_can_be_played_in_process() -> None:
     assert repr(space) == "<Space 'a'>"
     with pytest.raises(RuntimeError, match="no clock"):
         MockServer().now()
+
+
+def test_what_the_server_serves_goes_by_its_clock_too() -> None:
+    """A record made in virtual time was last modified then."""
+    server = MockServer(resources={"users": 1})
+    clock = VirtualClock()
+    with APIClient(base_url="http://stage", engine=server.transport(), clock=clock) as client:
+        made = client.post("/users", json={"name": "Ada"})
+    assert parse_http_date(made.headers["last-modified"]) == int(clock.time())
