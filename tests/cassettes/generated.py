@@ -18,7 +18,8 @@ WORDS = (
     "%percent", "@at", "`tick", "{brace}", "[list]", "a,b", 'W/"etag"', "'", '"', "?", "no\xa0break",
 )  # fmt: skip
 TEXTS = (
-    "", "{}", '{"a": 1, "a": 2}', '{"big": 123456789012345678901234567890, "e": 1e2}', "line\nline\n", "crlf\r\nend\r\n",
+    "", "{}", '{"a": 1, "a": 2}', '{"big": 123456789012345678901234567890, "e": 1e2}', "line\nline\n",
+    "crlf\r\nend\r\n",
     "\u00fcn\u00ef \u20ac \U0001f600", "\x85\u2028\u2029", "  \n  lead", "trail \n", "\t",
     "\ufeffbom", "x" * 5000,
     "event: a\ndata: {}\n\n" * 5, "<a>x</a>", "%41%zz&=", "\x00\x01\x7f", "null", "12", "...", "--- doc", "word " * 100,

@@ -269,8 +269,11 @@ def test_a_miss_shows_no_secret(tmp_path: Path) -> None:
         APIClient(base_url="https://api.test", engine=c) as client,
     ):
         client.get("/a", params={"token": SECRET})
-    with use_cassette(path, mode="none") as c, APIClient(base_url="https://api.test", engine=c) as client:
-        with pytest.raises(CassetteMiss) as caught:
-            client.get("/b", params={"token": SECRET})
+    with (
+        pytest.raises(CassetteMiss) as caught,
+        use_cassette(path, mode="none") as c,
+        APIClient(base_url="https://api.test", engine=c) as client,
+    ):
+        client.get("/b", params={"token": SECRET})
     assert SECRET not in str(caught.value)
     assert SECRET not in repr(load(path))
