@@ -89,3 +89,12 @@ def test_keys_and_their_answers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     replayed = [keys.begin(("POST", "/", str(number)), b"") is not None for number in (4, 3, 2)]
     assert replayed == [True, True, False]
     keys.store(("POST", "/", "unknown"), Response())
+
+
+def test_a_refusal_that_is_returned_frees_the_key_too() -> None:
+    """Not only one that is raised."""
+    keys = IdempotencyKeys(lambda: 0.0)
+    name = ("POST", "/", "k")
+    keys.begin(name, b"a")
+    keys.store(name, Response(status_code=409))
+    assert keys.begin(name, b"b") is None
