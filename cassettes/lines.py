@@ -156,9 +156,9 @@ def _object(number: int, line: str) -> dict[str, Any]:
 
 def _script(number: int, line: str) -> Script:
     told = _object(number, line)
-    if "script" in told:
-        return Script.from_dict(told["script"])
     try:
+        if "script" in told:
+            return Script.from_dict(told["script"])
         return Script(*(step for entry in told["steps"] for step in _step(entry)))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CassetteError(f"line {number} is no answer: {error}") from error
