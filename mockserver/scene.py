@@ -22,6 +22,7 @@ from mockserver.journal import Entry, Journal, Scribe
 from mockserver.limits import Limit, LimitRule, Limits
 from mockserver.players.in_process import StageTransport
 from mockserver.resources import application
+from mockserver.resources.idempotency import IdempotencyKeys
 from mockserver.rules import Rules, Violation, check
 from mockserver.seen import Seen
 from mockserver.stage import Performance, Stage
@@ -73,8 +74,10 @@ class Settings:
 
     def stage(self) -> Stage:
         """A stage on which nothing has happened yet."""
+        service = application(self.resources, self.seed, now=self.time.now, wall=self.time.wall, hold_keys=True)
+        keys: IdempotencyKeys = service.state.idempotency
         return Stage(
-            application=application(self.resources, self.seed, now=self.time.now, wall=self.time.wall),
+            application=service,
             journal=Journal(self.journal_size, self.scribe),
             clock=self.time.now,
             wall=self.time.wall,
@@ -85,6 +88,8 @@ class Settings:
             outages=self.outages,
             faults=as_faults(self.faults),
             stubs=Stubs(self.stubs.list()) if isinstance(self.stubs, Stubs) else self.stubs,
+            # As long as the first answer is on its way, its key is in progress.
+            settled=lambda seen: keys.complete(seen.method, seen.path, seen.header("idempotency-key")),
             on_entry=self.on_entry,
         )
 

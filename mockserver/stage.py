@@ -104,6 +104,7 @@ class Stage:
         outages: dead periods, counted from the first request.
         faults: rules and phases by which requests are struck; asked before `errors`.
         stubs: asked before the application.
+        settled: called with each request that was processed, when nothing more of its answer will go out.
         on_entry: called with each journal entry when its answer is complete.
 
     A stage is asked by one thread at a time: players that have several hold its `lock`.
@@ -123,6 +124,7 @@ class Stage:
         outages: Iterable[Outage] = (),
         faults: Faults | None = None,
         stubs: Stubs | None = None,
+        settled: Callable[[Seen], object] | None = None,
         on_entry: Callable[[Entry], None] | None = None,
     ) -> None:
         self.journal = journal
@@ -136,6 +138,7 @@ class Stage:
         self.outages = tuple(outages)
         self.faults = faults
         self.stubs = stubs
+        self.settled = settled
         self.on_entry = on_entry
         self._application = application
         self._control = control(journal, seed, lambda: self.limits)
@@ -247,6 +250,7 @@ class Performance:
         self._head = head
         self._plan = plan
         self._script: Script | None = None
+        self._done: Seen | None = None
         self.readdress: Callable[[Script], Script] | None = None
         self.upload = plan.upload
         # A fault in place of the application waits for the body all the same: it strikes an answer, and whether a
@@ -297,6 +301,7 @@ class Performance:
         if self.readdress is not None:
             script = self.readdress(script)
         entry.processed = processed(script)
+        self._done = seen if entry.processed else None
         return script
 
     def answered(self) -> None:
@@ -330,6 +335,8 @@ class Performance:
             return
         if self._plan.ruling is not None:
             self._plan.ruling.release()
+        if self._done is not None and self._stage.settled is not None:
+            self._stage.settled(self._done)
         self._stage.journal.close(self.entry, self._stage.clock())
         if self._stage.on_entry is not None:
             self._stage.on_entry(self.entry)
@@ -350,7 +357,8 @@ def _announced(script: Script) -> tuple[int | None, str]:
 
 
 def _last(fields: Iterable[tuple[str, str]], name: str) -> str:
-    return next((value for key, value in reversed(list(fields)) if key.lower() == name), "")
+    found = [value for key, value in fields if key.lower() == name]
+    return found[-1] if found else ""
 
 
 def _dead(outage: Outage) -> Script:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -229,3 +230,24 @@ def test_an_aborted_request_closes_its_entry() -> None:
         with client, pytest.raises(DeadlineExceeded):
             client.get("/users/1", headers={"x-fault": "stall_before_head"})
     assert (serving.journal.entries[0].finished, clock.monotonic()) == (3, 3)
+
+
+def test_a_key_is_in_progress_until_its_first_answer_is_out() -> None:
+    """409 in the meantime, however often; the same answer again afterwards, 422 for another body; one record."""
+    clock, serving = VirtualClock(), server()
+    post: dict[str, Any] = {"json": {"name": "Ada"}, "idempotency_key": "k", "max_retries": 0}
+    options: dict[str, Any] = {"base_url": "http://stage", "clock": clock, "raise_for_status": False}
+
+    async def body() -> list[Any]:
+        async with AsyncAPIClient(engine=serving.transport(), **options) as client:
+            first = asyncio.create_task(client.post("/users", headers={"x-fault-delay": "1"}, **post))
+            await asyncio.sleep(0.5)
+            early = [(await client.post("/users", **post)).status_code for _ in range(2)]
+            made = await first
+            again = await client.post("/users", **post)
+            other = await client.post("/users", **{**post, "json": {"name": "Eve"}})
+            users = await client.get("/users")
+        replayed = again.headers.get("idempotency-replayed")
+        return [made.status_code, early, again.status_code, replayed, other.status_code, len(users.data)]
+
+    assert clock.run_asyncio(body) == [201, [409, 409], 201, "true", 422, 4]
