@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +81,28 @@ def test_unset_is_false_and_says_what_it_is() -> None:
     """`UNSET` is neither None nor given, and reads as itself."""
     assert not UNSET
     assert repr(UNSET) == "UNSET"
+
+
+def test_what_is_given_when_asked_for_is_what_type_checkers_see() -> None:
+    """Each public name stands at one place only, whether it is imported for them or when it is first used."""
+    tree = ast.parse(Path(rest_api_client.__file__).read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {name.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for name in node.names}
+    places = {name: f"rest_api_client.{module}" for name, module in rest_api_client._PLACES.items()}
+    assert seen == {**places, "retry": "rest_api_client.decorators"}
+    assert {*seen, "__version__"} == {*rest_api_client.__all__}
+    assert {*rest_api_client.__all__} <= {*dir(rest_api_client)}
+
+
+@pytest.mark.parametrize("first", ["rest_api_client.retry", "rest_api_client"])
+def test_the_module_named_retry_does_not_hide_the_decorator(first: str) -> None:
+    """Whichever is imported first."""
+    code = f"import {first}, rest_api_client.retry; from rest_api_client import retry; print(retry.__module__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "rest_api_client.decorators"
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    """As of any module."""
+    with pytest.raises(AttributeError, match="module 'rest_api_client' has no attribute 'APIClinet'"):
+        _ = rest_api_client.APIClinet
