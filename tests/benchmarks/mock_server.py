@@ -14,19 +14,19 @@ from pathlib import Path
 
 from tests.benchmarks.figures import Claim, Result, Series, Terms, bench, ratio
 from tests.benchmarks.loader import BODY
-from tests.benchmarks.peers import MOCKOON, PATH, PRISM, WIREMOCK, Missing, Peer
+from tests.benchmarks.peers import MOCKOON, PATH, PRISM, SILENT_PRISM, WIREMOCK, Missing, Peer
 from tests.benchmarks.processes import LOAD_CORE, SERVER_CORE, Server, free_port, spawn
 
 CONNECTIONS = 32
 OURS, BARE, MANY = "mockserver", "a bare Starlette route, same uvicorn", "mockserver with 1,000 stubs"
 CONSTANT = "constant bytes, bare sockets"
-AT_LEAST = {WIREMOCK.title: 1.2, PRISM.title: 4.0, MOCKOON.title: 4.0, BARE: 0.75}
+AT_LEAST = {WIREMOCK.title: 1.2, PRISM.title: 4.0, SILENT_PRISM.title: None, MOCKOON.title: 4.0, BARE: 0.75}
 
 HOW = f"""
 GET {PATH}, 160 bytes of JSON, {CONNECTIONS} keep-alive connections, never two requests at once on one of them. Every
 server has core {SERVER_CORE} to itself (others sleep, stopped, while one is measured), the load comes from core
-{LOAD_CORE}. Journals are on: ours and WireMock's with 10,000 entries, Mockoon's as it is; Prism has none, and its log
-is off. CPU time is the server's own, in all its threads; it is the steadier figure where other work disturbs the
+{LOAD_CORE}. Journals are on: ours and WireMock's with 10,000 entries, Mockoon's as it is; Prism's is its log, into a
+file. CPU time is the server's own, in all its threads; it is the steadier figure where other work disturbs the
 machine.
 """
 
@@ -82,7 +82,8 @@ def mock_server(terms: Terms) -> Result:
 
 
 def _start(folder: Path, running: contextlib.ExitStack) -> tuple[list[Server], list[str]]:
-    servers, skipped = [], []
+    servers: list[Server] = []
+    skipped: list[str] = []
     for title, command, port in [*_own(folder), *_others(folder, skipped)]:
         server = Server(title, command, port, folder / f"{port}.log")
         running.callback(server.end)
@@ -114,7 +115,7 @@ def served(folder: Path, count: int, port: int) -> list[str]:
 
 
 def _others(folder: Path, skipped: list[str]) -> Iterator[tuple[str, list[str], int]]:
-    for peer in (WIREMOCK, PRISM, MOCKOON):
+    for peer in (WIREMOCK, PRISM, SILENT_PRISM, MOCKOON):
         try:
             yield _other(peer, folder)
         except Missing as why:

@@ -34,7 +34,9 @@ def page(runs: list[dict[str, Any]]) -> str:
 
 
 def _section(run: dict[str, Any]) -> str:
-    made = f"{run['date']}, {run['machine']}; `{run['command']}`, {run['seconds']:.0f} s."
+    made = (
+        f"{run['date']}, {run['machine']}, load average {run['load']:.1f}; `{run['command']}`, {run['seconds']:.0f} s."
+    )
     return as_text(Result.from_json(run["result"])) + f"\n{made}\n"
 
 
@@ -89,6 +91,7 @@ def record(name: str, command: str, seconds: float, result: Result) -> dict[str,
         "bench": name,
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine(),
+        "load": os.getloadavg()[2],
         "command": command,
         "commit": _commit(),
         "seconds": seconds,

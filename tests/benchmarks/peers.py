@@ -1,7 +1,8 @@
 """Mock servers of others, from npm and with Java: how each is had, and told to serve the one stub.
 
-They are installed once into .venv/bench-peers, and each is given what it does best with: no log on the terminal, and a
-journal that is bounded where it can be. What cannot be had here is a `Missing`, which says why.
+They are installed once into .venv/bench-peers. Each keeps a journal, bounded where it can be, and is otherwise given
+what it does best with; Prism's only journal is its log, so that it runs twice, with it and without. What cannot be had
+here is a `Missing`, which says why.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.loader import BODY
@@ -75,12 +77,12 @@ def _wiremock(modules: Path, folder: Path, port: int) -> list[str]:
     return ["java", "-jar", str(jar), "--port", str(port), "--root-dir", str(folder), *options]
 
 
-def _prism(modules: Path, folder: Path, port: int) -> list[str]:
+def _prism(modules: Path, folder: Path, port: int, level: str = "info") -> list[str]:
     content = {"application/json": {"example": json.loads(BODY)}}
     operation = {"responses": {"200": {"description": "one thing", "content": content}}}
     document = {"openapi": "3.0.3", "info": {"title": "things", "version": "1"}, "paths": {PATH: {"get": operation}}}
     (folder / "openapi.json").write_text(json.dumps(document))
-    options = ["--host", "127.0.0.1", "--port", str(port), "--verboseLevel", "silent", "--multiprocess", "false"]
+    options = ["--host", "127.0.0.1", "--port", str(port), "--verboseLevel", level, "--multiprocess", "false"]
     return [str(modules / ".bin" / "prism"), "mock", *options, str(folder / "openapi.json")]
 
 
@@ -109,4 +111,5 @@ def _mockoon(modules: Path, folder: Path, port: int) -> list[str]:
 
 WIREMOCK = Peer("WireMock 3.13.2", "wiremock@3.13.2", "java", _wiremock)
 PRISM = Peer("Prism 5.16.0", "@stoplight/prism-cli@5.16.0", "node", _prism)
+SILENT_PRISM = Peer("Prism 5.16.0, its log off", PRISM.package, "node", partial(_prism, level="silent"))
 MOCKOON = Peer("Mockoon 9.9.0", "@mockoon/cli@9.9.0", "node", _mockoon)

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 CORES = sorted(os.sched_getaffinity(0))
@@ -22,13 +23,13 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def spawn(command: list[str], core: int, **options: object) -> subprocess.Popen[bytes]:
+def spawn(
+    command: list[str], core: int, stdout: int | IO[bytes] = subprocess.DEVNULL, stderr: int | None = None
+) -> subprocess.Popen[bytes]:
     """Start it on this core, in a group of its own."""
     os.sched_setaffinity(0, {core})
     try:
-        return subprocess.Popen(  # type: ignore[call-overload,no-any-return]  # options of Popen's own
-            command, stdin=subprocess.DEVNULL, start_new_session=True, **options
-        )
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True)
     finally:
         os.sched_setaffinity(0, set(CORES))
 
