@@ -68,8 +68,11 @@ class Collection:
         self._next = size + 1
         self._space = space
         self._wall = wall
-        self._fields: set[str] = set(self.specimen)
         self._index: dict[str, dict[int, set[int]]] = {}
+
+    @functools.cached_property
+    def _fields(self) -> set[str]:
+        return set(self.specimen)
 
     @functools.cached_property
     def specimen(self) -> Record:
