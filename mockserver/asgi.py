@@ -72,8 +72,10 @@ def script_of(response: Response) -> Script:
 
 def status_of(script: Script) -> int | None:
     """The final status a script answers with; None where it never answers."""
-    heads = (step.status for step in script.steps if isinstance(step, Head) and step.status >= 200)
-    return next(heads, None)
+    for step in script.steps:
+        if isinstance(step, Head) and step.status >= 200:
+            return step.status
+    return None
 
 
 def processed(script: Script) -> bool:

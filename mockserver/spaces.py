@@ -146,7 +146,8 @@ class Spaces:
 
     def begin(self, head: Seen) -> Performance:
         """The head of a request has been received: give it to the scene that it is for."""
-        named = next((value for name, value in head.fields if name == HEADER), None)
+        naming = [value for name, value in head.fields if name == HEADER]
+        named = naming[0] if naming else None
         if not head.path.startswith(PREFIX):
             return self._root.begin(head) if named is None else self._begin(head, named, head.path, "")
         name, slash, rest = head.path.removeprefix(PREFIX).partition("/")
