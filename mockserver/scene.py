@@ -14,13 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 from mockserver.faults import Errors, Outage, Plan, Slowness
 from mockserver.faults.decide import Faults
 from mockserver.journal import Entry, Journal, Scribe
 from mockserver.limits import Limit, LimitRule, Limits
-from mockserver.players.in_process import StageTransport
 from mockserver.resources import application
 from mockserver.resources.idempotency import IdempotencyKeys
 from mockserver.rules import Rules, Violation, check
@@ -28,6 +27,9 @@ from mockserver.seen import Seen
 from mockserver.stage import Performance, Stage
 from mockserver.stage import Stubs as Answering
 from mockserver.stubs import Stub, Stubs, stub
+
+if TYPE_CHECKING:
+    from mockserver.players.in_process import StageTransport
 
 _P = ParamSpec("_P")
 
@@ -202,6 +204,8 @@ class Scene:
 
         In the time of the client, virtual or not; for a server that is not started. One for each client.
         """
+        from mockserver.players.in_process import StageTransport  # the client's side: not for who serves a socket
+
         return StageTransport(self)
 
     def _changed(self) -> None:

@@ -21,7 +21,6 @@ from mockserver.faults.plan import Plan
 from mockserver.gate import Gate
 from mockserver.journal import Entry, Scribe
 from mockserver.limits import Limit, Limits
-from mockserver.players.in_process import StageTransport
 from mockserver.players.wire import PROTOCOLS, Player
 from mockserver.rules import Rules, Violation, enforce
 from mockserver.scene import Scene, Settings, as_faults, as_limits
@@ -33,6 +32,7 @@ from mockserver.stubs import Stub, Stubs
 
 if TYPE_CHECKING:
     from mockserver.admin import Admin, AdminSettings
+    from mockserver.players.in_process import StageTransport
 
 DEFAULT_RESOURCES: Mapping[str, int] = {"users": 500, "orders": 1000}
 Tls: TypeAlias = ssl.SSLContext | str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]
@@ -207,6 +207,8 @@ class MockServer(Scene):
         """
         if self._serving.started:
             raise RuntimeError("this MockServer has a socket: make another one to play in process")
+        from mockserver.players.in_process import StageTransport  # the client's side: not for who serves a socket
+
         return StageTransport(self)
 
     @property

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.metadata import version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -417,6 +416,8 @@ sys.modules[__name__].__class__ = _Package
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version
+
         value: Any = version("rest-api-client-kit")
     elif name in _PLACES:
         value = getattr(import_module(f"rest_api_client.{_PLACES[name]}"), name)
