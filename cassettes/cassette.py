@@ -22,6 +22,7 @@ from cassettes.explain import explain_miss
 from cassettes.interaction import Asked, Interaction
 from cassettes.matching import DEFAULT_MATCHING, Matching
 from cassettes.redaction import Bindings, mark
+from cassettes.secrets import forget_names
 from cassettes.tape import Tape
 from rest_api_client.clock import Clock
 
@@ -54,6 +55,7 @@ class Cassette:
     ) -> None:
         if strictness not in _STRICTNESSES:
             raise CassetteError(f"strictness={strictness!r}: give one of {', '.join(_STRICTNESSES)}")
+        forget_names()
         self.interactions = list(interactions)
         self.matching = matching
         self.strictness: Strictness = strictness
@@ -173,7 +175,8 @@ class Cassette:
             if place in self._gone or not self.matching.accepts(asked, self.interactions[place].asked):
                 continue
             chosen = place if chosen is None else chosen
-            if looked >= _LOOKED_AT or self.bindings.consistent(self.interactions[place].asked, asked):
+            last = len(places) == 1 or looked >= _LOOKED_AT
+            if last or self.bindings.consistent(self.interactions[place].asked, asked):
                 chosen = place if looked < _LOOKED_AT else chosen
                 break
         if chosen is not None:

@@ -115,7 +115,8 @@ def read_lines(text: str) -> tuple[list[Interaction], dict[str, Any]]:
     if about.get("cassette") != VERSION:
         raise CassetteError(f"line 1: no cassette of version {VERSION}: it says {str(about.get('cassette'))[:40]!r}")
     about.pop("cassette")
-    found = [_pair(number, lines) for number in range(1, len(lines) - 1, 2)]
+    answered = range(1, len(lines) - 1, 2)
+    found = [_pair(n, lines[n + 1], given) for n, given in zip(answered, _requests(lines, answered), strict=True)]
     return [each for _, each in sorted(found, key=_place)], about
 
 
@@ -123,15 +124,25 @@ def _place(found: tuple[int, Interaction]) -> int:
     return found[0]
 
 
-def _pair(number: int, lines: list[str]) -> tuple[int, Interaction]:
-    given = _object(number + 1, lines[number])
+def _requests(lines: list[str], places: range) -> list[dict[str, Any]]:
+    """The first lines, parsed as one text: that takes half the time. Line by line where that gives no list of them."""
+    try:
+        found = _decode(f"[{','.join([lines[place] for place in places])}]")
+        if len(found) == len(places) and all(type(each) is dict for each in found):
+            return cast("list[dict[str, Any]]", found)
+    except (ValueError, RecursionError):
+        pass
+    return [_object(place + 1, lines[place]) for place in places]
+
+
+def _pair(number: int, answer: str, given: dict[str, Any]) -> tuple[int, Interaction]:
     try:
         fields = cast("Iterable[tuple[str, str]]", given["headers"])
-        asked = Asked(given["method"], given["uri"], tuple([(n, v) for n, v in fields]), _bytes(given.get("body", "")))
+        body = _bytes(given["body"]) if "body" in given else b""
+        asked = Asked(given["method"], given["uri"], tuple([(n, v) for n, v in fields]), body)
         place, started = int(given["n"]), float(given.get("started", 0.0))
     except (KeyError, TypeError, ValueError) as error:
         raise CassetteError(f"line {number + 1} is no request: {error!r}") from error
-    answer = lines[number + 1]
     each = Interaction(asked, partial(_script, number + 2, answer), started=started)
     if not answer.endswith('["end"]]}') and not answer.endswith(',"end"]]}'):
         _read_failure(each, number + 2, _object(number + 2, answer))
@@ -144,9 +155,12 @@ def _read_failure(each: Interaction, number: int, told: Mapping[str, Any]) -> No
         each.failure = Failure(str(told["error"]), told.get("unsent", False))
 
 
+_decode = json.JSONDecoder().decode
+
+
 def _object(number: int, line: str) -> dict[str, Any]:
     try:
-        value: Any = json.loads(line)
+        value: Any = _decode(line)
     except (ValueError, RecursionError) as error:
         raise CassetteError(f"line {number} is no JSON: {type(error).__name__}") from error
     if not isinstance(value, dict):

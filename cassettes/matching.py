@@ -49,7 +49,7 @@ class Matcher(Protocol):
         ...
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def parts(uri: str) -> tuple[str, str, str, str, str]:
     """Scheme, host, port, path and query; the port is the scheme's own where none is given."""
     found = _URI.match(uri)
@@ -202,6 +202,7 @@ def parse_path(path: str) -> tuple[str, ...]:
     return tuple(steps)
 
 
+_STANDARD_QUERY = _Query()
 DEFAULT_MATCH = ("method", "scheme", "host", "port", "path", "query")
 _PARTS = {"method": -1, "scheme": 0, "host": 1, "port": 2, "path": 3}
 
@@ -247,12 +248,21 @@ class Matching:
         raise CassetteError(f"cannot match on {name!r}: give {known} or a function")
 
     @cached_property
+    def _standard(self) -> bool:
+        """Whether nothing but the default is compared: the usual case, and worth its own lines."""
+        return self.on == DEFAULT_MATCH and not self.ignore_query
+
+    @cached_property
     def reads_bodies(self) -> bool:
         """Whether a body is compared; an own matcher may look at it."""
         return bool(self.own) or any(isinstance(each, _Body) for each in self.matchers)
 
     def key(self, asked: Asked, *, loose: bool = False) -> Hashable:
         """What a request has in common with its recording."""
+        if self._standard:
+            scheme, host, port, path, query = parts(asked.uri)
+            pairs = _STANDARD_QUERY.key(asked, loose=loose) if query else ()
+            return asked.method, scheme, host, port, masked_text(path), pairs
         return tuple([matcher.key(asked, loose=loose) for matcher in self.matchers])
 
     def accepts(self, asked: Asked, recorded: Asked) -> bool:

@@ -29,6 +29,7 @@ from cassettes.secrets import (
     PLACEHOLDER,
     TOKENS,
     WILD,
+    forget_names,
     has_tokens,
     is_masked,
     is_secret,
@@ -104,6 +105,7 @@ class Vault:
     """
 
     def __init__(self, redaction: Redaction = DEFAULT_REDACTION, bound: Mapping[str, str] | None = None) -> None:
+        forget_names()
         self.redaction = redaction
         self._placeholders = {value: name for name, value in (bound or {}).items()}
         self._numbers: dict[str, int] = {}
@@ -263,11 +265,14 @@ def _latin(value: str) -> str:
 
 def mark(asked: Asked) -> bool:
     """Whether a recorded request has placeholders."""
-    if PLACEHOLDER.search(asked.uri) or ENCODED_PLACEHOLDER.search(asked.uri):
+    if _holds_one(asked.uri) or any("<" in value and _holds_one(value) for _, value in asked.headers):
         return True
-    if any("<" in value and PLACEHOLDER.search(value) for _, value in asked.headers):
-        return True
-    text = asked.body.decode("latin-1")
+    return bool(asked.body) and _holds_one(asked.body.decode("latin-1"))
+
+
+def _holds_one(text: str) -> bool:
+    if "-" not in text or not ("<" in text or "%3" in text):
+        return False
     return PLACEHOLDER.search(text) is not None or ENCODED_PLACEHOLDER.search(text) is not None
 
 
@@ -310,7 +315,7 @@ class Bindings:
 
     def bound(self, interaction: Interaction, asked: Asked) -> Interaction:
         """The interaction as it answers this request: with its own secrets where the recording's were."""
-        if not any("<" in value for _, value in interaction.asked.headers) and not mark(interaction.asked):
+        if not mark(interaction.asked):
             return self._filled(interaction)
         now = _spots(asked)
         with self._lock:
@@ -321,9 +326,9 @@ class Bindings:
         return self._filled(interaction)
 
     def _filled(self, interaction: Interaction) -> Interaction:
-        known = self.known()
-        if not known:
+        if not self._values:
             return interaction
+        known = self.known()
 
         def fill(found: re.Match[str]) -> str:
             return known.get(f"<{found[1]}>", found[0])

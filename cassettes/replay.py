@@ -24,8 +24,9 @@ from rest_api_client.engines.played import Play, check_playable
 from rest_api_client.engines.scripted import ScriptedTransport
 from rest_api_client.exceptions import APIError, ReadError
 from rest_api_client.http.bodies import EMPTY, finish_both
+from rest_api_client.http.framing import bodiless
 from rest_api_client.http.headers import Headers
-from rest_api_client.script import Delay, Head, Reset, Script, Throttle
+from rest_api_client.script import Chunk, Delay, Head, Reset, Script, Step, Throttle
 from rest_api_client.transport import ByteStream, Exchange
 
 if TYPE_CHECKING:
@@ -94,14 +95,14 @@ class ReplayTransport:
         return await self._perform(interaction, play, request)
 
     async def _perform(self, interaction: Interaction, play: Play, request: Request) -> Response:
-        script = self._played(interaction)
+        script = self._played(interaction, request)
         check_playable(script)
         try:
             response = await play.answer(script, request)
         except ReadError as error:
             raise _named(interaction, error, play.exchange) from None
-        head, stream = interaction.head, response.stream
-        if head is not None and (interaction.plain or script.ending == Reset()):
+        stream = response.stream
+        if (head := interaction.head) is not None and response.headers.names != [name for name, _ in head.headers]:
             response.headers = Headers.received(
                 [(name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers]
             )
@@ -109,18 +110,19 @@ class ReplayTransport:
             response.stream = _NamedStream(stream, interaction, play.exchange)
         return response
 
-    def _played(self, interaction: Interaction) -> Script:
-        """The script as the player is to have it."""
+    def _played(self, interaction: Interaction, request: Request) -> Script:
+        """The script as the player is to have it; the recorded one itself where nothing need change."""
         script = interaction.script
         *steps, ending = script.steps
         broken = interaction.failure is not None or (interaction.abandoned and interaction.head is not None)
         if broken:
             ending = Reset()  # at once, and then called by its name
-        if broken or interaction.plain:
+        if broken or (interaction.plain and not _is_framed(steps, request.method)):
             steps = [_unframed(step) if isinstance(step, Head) else step for step in steps]
         if self._time == "off":
-            steps = [step for step in steps if not isinstance(step, Delay | Throttle)]
-        return Script(*steps, ending)
+            steps = [step for step in steps if type(step) is not Delay and type(step) is not Throttle]
+        steps.append(ending)
+        return script if steps == list(script.steps) else _checked_before(steps)
 
     async def aclose(self) -> None:
         """Let go of the client's runtime."""
@@ -128,6 +130,22 @@ class ReplayTransport:
 
     def __repr__(self) -> str:
         return f"ReplayTransport({self.cassette!r})"
+
+
+def _checked_before(steps: list[Step]) -> Script:
+    """The script of steps that come from one: nothing about them needs to be looked at again."""
+    script = object.__new__(Script)
+    object.__setattr__(script, "steps", tuple(steps))
+    return script
+
+
+def _is_framed(steps: list[Step], method: str) -> bool:
+    """Whether an answer says truly, by its length, where its body ends: the usual case."""
+    head = next(step for step in steps if isinstance(step, Head))
+    if bodiless(method, head.status):
+        return False
+    size = str(sum([len(step.data) for step in steps if type(step) is Chunk]))
+    return [(name, value) for name, value in head.headers if name in _FRAMING] == [("content-length", size)]
 
 
 def _unframed(head: Head) -> Head:

@@ -13,8 +13,7 @@ from typing import TypeAlias
 from urllib.parse import quote, unquote_plus
 
 from cassettes.interaction import Fields
-from cassettes.secrets import is_secret, looks_random
-from rest_api_client.http.redaction import is_secret_name
+from cassettes.secrets import is_secret, looks_random, named
 
 Change: TypeAlias = Callable[[str, str, str], str | None]
 """(where, name, value) -> what stands there instead, or None to leave it."""
@@ -79,7 +78,7 @@ def _field(name: str, value: str, change: Change) -> str:
         return _cookie(pair, change) + semicolon + rest
     if name in _URL_FIELDS:
         return in_uri(value, change)
-    if value and is_secret_name(name):
+    if value and named(name)[0]:
         new = change(f"header {name}", name, value)
         return value if new is None else new
     return value
@@ -152,7 +151,7 @@ def _member_edits(text: str, change: Change) -> Iterator[Edit]:
         return
     for found in _MEMBER.finditer(text):
         name = found[1]
-        if not is_secret_name(name):
+        if not named(name)[0]:
             continue
         if found[4]:
             yield from _contained(name, text, found.start(4), change)
