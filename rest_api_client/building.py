@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 from rest_api_client.checks import check_mapping
@@ -72,6 +73,7 @@ class RequestBuilder:
         self._key_style: KeyStyle = key_style
         agent = [("User-Agent", user_agent)] if user_agent is not None else []
         self._defaults = Headers([("Accept", "*/*"), ("Accept-Encoding", accept_encoding()), *agent])
+        self._merged = Headers(), self._defaults
 
     def build(
         self, method: str, url: str, options: RequestOptions, headers: Headers, params: ParamTypes | None
@@ -81,7 +83,7 @@ class RequestBuilder:
         Raises:
             ConfigurationError: anything in the options that cannot be sent.
         """
-        for name in ("path_params", "cookies"):
+        for name in ("path_params", "cookies") if options else ():
             check_mapping(name, options.get(name))
         template, target, userinfo = self._locate(url, options.get("path_params"))
         home = self.home or frozenset({target.origin})
@@ -108,14 +110,12 @@ class RequestBuilder:
         if not isinstance(url, str):
             raise ConfigurationError(f"url= is no text: give a str, got {type(url).__name__}")
         text = fill_template(url, values or {}) if values is not None or _PLACEHOLDER.search(url) else url
-        target, userinfo = split_userinfo(join(self._base_url, text))
-        template = _ORIGIN.sub("", url.partition("?")[0].partition("#")[0])
-        return f"/{template.lstrip('/')}", target, userinfo
+        return _template(url), *_target(self._base_url, text)
 
     def _headers(
         self, client: Headers, content: Mapping[str, str], options: RequestOptions, key: IdempotencyKey | None
     ) -> Headers:
-        merged = content_headers(self._defaults.merged(client), content, options.get("headers"))
+        merged = content_headers(self._standing(client), content, options.get("headers"))
         cookies = options.get("cookies")
         if cookies:
             own = [merged["cookie"]] if "cookie" in merged else []
@@ -124,7 +124,17 @@ class RequestBuilder:
             merged[key.header] = key.written(self._random, self._key_style)
         return merged
 
+    def _standing(self, client: Headers) -> Headers:
+        """The client's fields over the defaults: merged anew only where the client's were changed."""
+        seen, merged = self._merged
+        if seen != client:
+            merged = self._defaults.merged(client)
+            self._merged = client.copy(), merged
+        return merged
+
     def _body(self, options: RequestOptions) -> tuple[Body, Mapping[str, str]]:
+        if not options:
+            return EMPTY, {}
         named = cast("Mapping[str, Any]", options)
         given = {name: named[name] for name in ("content", "json", "data", "files") if name in named}
         if not given:
@@ -132,6 +142,17 @@ class RequestBuilder:
         body, headers = encode_body(**given, serializer=self._serializer, random=self._random)
         progress = options.get("progress")
         return (ProgressBody(body, progress) if progress is not None else body), headers
+
+
+@lru_cache(maxsize=256)
+def _target(base: str | None, text: str) -> tuple[URL, Userinfo | None]:
+    return split_userinfo(join(base, text))
+
+
+@lru_cache(maxsize=256)
+def _template(url: str) -> str:
+    path = _ORIGIN.sub("", url.partition("?")[0].partition("#")[0])
+    return f"/{path.lstrip('/')}"
 
 
 def fill_template(template: str, values: Mapping[str, Scalar]) -> str:

@@ -217,6 +217,8 @@ class ClientCore:
         return response
 
     def _call_options(self, options: RequestOptions, userinfo: Userinfo | None, *, stream: bool) -> CallOptions:
+        if not options and userinfo is None and not stream:
+            return self._defaults
         changes: dict[str, Any] = {name: options[name] for name in _PER_CALL if name in options}  # type: ignore[literal-required]
         _check_values(options)
         if "timeout" in options:

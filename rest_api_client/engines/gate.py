@@ -16,7 +16,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from rest_api_client.connection import ConnectionOptions
-from rest_api_client.engines.passage import Passage
+from rest_api_client.engines.passage import Passage, Patience
 from rest_api_client.exceptions import PoolTimeout
 from rest_api_client.http.urls import Origin
 from rest_api_client.runtime import Event
@@ -85,15 +85,18 @@ class Gate:
         patience.left()
         waiter = self._knock(origin, passage)
         if waiter is not None:
-            try:
-                passage.hold(waiter.event.set)
-                while not waiter.admitted:
-                    await passage.runtime.wait(waiter.event, patience.left())
-                passage.hold(None)
-            except BaseException:
-                self._give_up(waiter)
-                raise
+            await self._wait(waiter, passage, patience)
         return Permit(self, origin)
+
+    async def _wait(self, waiter: _Waiter, passage: Passage, patience: Patience) -> None:
+        try:
+            passage.hold(waiter.event.set)
+            while not waiter.admitted:
+                await passage.runtime.wait(waiter.event, patience.left())
+            passage.hold(None)
+        except BaseException:
+            self._give_up(waiter)
+            raise
 
     def _knock(self, origin: Origin, passage: Passage) -> _Waiter | None:
         """Go in, or get in line."""
@@ -112,7 +115,8 @@ class Gate:
 
     def _admit(self, origin: Origin) -> None:
         self.inside += 1
-        self._each[origin] += 1
+        if self.per_origin is not None:
+            self._each[origin] += 1
 
     def _give_up(self, waiter: _Waiter) -> None:
         with self._lock:
@@ -127,10 +131,11 @@ class Gate:
         while True:
             with self._lock:
                 self.inside -= 1
-                self._each[origin] -= 1
-                if not self._each[origin]:
-                    del self._each[origin]
-                waiter = self._next()
+                if self.per_origin is not None:
+                    self._each[origin] -= 1
+                    if not self._each[origin]:
+                        del self._each[origin]
+                waiter = self._next() if self._queue else None
             if waiter is None or waiter.event.set():
                 return
             waiter.lost = True  # its loop is gone: its permit goes on to the next

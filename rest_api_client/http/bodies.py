@@ -320,7 +320,8 @@ async def finish(chunks: object) -> None:
 async def finish_both(chunks: object, stream: ByteStream) -> None:
     """End an iterator, then the stream it came from: that one also where the first fails or is cancelled."""
     try:
-        await finish(chunks)
+        if chunks is not stream:
+            await finish(chunks)
     finally:
         await stream.aclose()
 

@@ -54,7 +54,7 @@ class Decoder:
 
     def __init__(self, encodings: Sequence[str] = (), limits: BodyLimits | None = None) -> None:
         limits = limits or BodyLimits()
-        chain = [name for name in encodings if name != "identity"]
+        chain = [name for name in encodings if name != "identity"] if encodings else []
         if limits.max_encodings is not None and len(chain) > limits.max_encodings:
             raise ResponseTooLarge(
                 f"the body is encoded {len(chain)} times, more than {limits.max_encodings}: "
@@ -85,6 +85,9 @@ class Decoder:
         """
         for meter in self._meters:
             meter.received(len(chunk))
+        if not self._codecs and len(chunk) <= PIECE:
+            self._meters[0].produced(len(chunk))
+            return iter((chunk,)) if chunk else iter(())
         return self._through(0, chunk)
 
     def _through(self, depth: int, data: bytes) -> Iterator[bytes]:

@@ -62,6 +62,8 @@ def content_headers(defaults: Headers, own: Mapping[str, str], given: HeaderType
     Raises:
         ConfigurationError: the caller sets a Content-Type over that of a multipart form, whose boundary it would lose.
     """
+    if given is None and not own:
+        return defaults.copy()
     fields = Headers(given)
     if "content-type" in fields and own.get("Content-Type", "").startswith("multipart/"):
         raise ConfigurationError(

@@ -47,11 +47,14 @@ class Headers(MutableMapping[str, str]):
     @classmethod
     def received(cls, raw: Iterable[tuple[bytes, bytes]]) -> Headers:
         """What a server sent, taken as it is (latin-1, RFC 9110 section 5.5): checking is for what we send."""
+        return cls.received_text([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
+
+    @classmethod
+    def received_text(cls, fields: Iterable[tuple[str, str]]) -> Headers:
+        """The same, from an engine that gives text."""
         headers = cls()
         headers._unchecked = True
-        for name, value in raw:
-            text = name.decode("latin-1")
-            headers._fields.append((text.lower(), text, value.decode("latin-1")))
+        headers._fields = [(name.lower(), name, value) for name, value in fields]
         return headers
 
     def add(self, name: str, value: str) -> None:
@@ -88,14 +91,13 @@ class Headers(MutableMapping[str, str]):
     @property
     def size(self) -> tuple[int, int]:
         """How many field lines there are, and the characters of their names and values."""
-        size = 0
-        for _, name, value in self._fields:
-            size += len(name) + len(value)
-        return len(self._fields), size
+        return len(self._fields), sum([len(name) + len(value) for _, name, value in self._fields])
 
     def copy(self) -> Headers:
         """An independent copy."""
-        return self.without(())
+        twin = Headers()
+        twin._unchecked, twin._fields = self._unchecked, self._fields.copy()
+        return twin
 
     __copy__ = copy
 
@@ -151,6 +153,8 @@ class Headers(MutableMapping[str, str]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Headers):
+            if self._fields == other._fields:
+                return True
             return [(k, v) for k, _, v in self._fields] == [(k, v) for k, _, v in other._fields]
         if isinstance(other, Mapping):
             return {k: self[k] for k in self} == {str(k).lower(): v for k, v in other.items()}

@@ -84,9 +84,18 @@ class StandardJSON:
     def loads(self, data: bytes) -> Any:
         """Any JSON text, with or without a byte order mark; NaN and Infinity too, since many servers write them."""
         try:
-            return json.loads(data)
+            return _DECODER.decode(data.decode(_encoding(data), "surrogatepass"))
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
+
+
+_DECODER = json.JSONDecoder()
+
+
+def _encoding(data: bytes) -> str:
+    """Two ASCII characters are the beginning of UTF-8; of anything else (RFC 4627, section 3) the library decides."""
+    head = data[:2]
+    return "utf-8" if head.isascii() and 0 not in head else json.detect_encoding(data)
 
 
 @dataclass(frozen=True)

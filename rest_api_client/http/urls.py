@@ -8,10 +8,10 @@ URL: `parse` hands them out beside it, and authentication decides where they go.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import quote, unquote
 
 import httpx
@@ -57,7 +57,16 @@ class Userinfo(NamedTuple):
 class URL:
     """An absolute http or https URL, encoded as it is sent. `str()` gives it back; `repr` masks secrets in it.
 
-    `origin_text` is the origin as text: the name of most states.
+    Attributes:
+        scheme: "http" or "https".
+        host: a name in ASCII, or an address (IPv6 without brackets).
+        port: always given.
+        target: the encoded path and query.
+        fragment: what is not sent.
+        text: the whole, as `str()` gives it.
+        netloc: host, and port where it is not the scheme's own: the Host header.
+        origin: what credentials belong to.
+        origin_text: the origin as text: the name of most states.
     """
 
     scheme: str
@@ -65,6 +74,9 @@ class URL:
     port: int
     target: str
     fragment: str = ""
+    text: str = field(init=False, compare=False)
+    netloc: str = field(init=False, compare=False)
+    origin: Origin = field(init=False, compare=False)
     origin_text: str = field(init=False, compare=False)
 
     @classmethod
@@ -76,23 +88,12 @@ class URL:
         """
         return split_userinfo(text)[0]
 
-    @property
-    def origin(self) -> Origin:
-        """What credentials belong to."""
-        return _origin(self.scheme, self.host, self.port)
-
-    def __getattr__(self, name: str) -> str:
-        # Only what was not set yet is asked for here: the origin's text, which several policies then simply read.
-        if name != "origin_text":
+    def __getattr__(self, name: str) -> Any:
+        # Only what was not set yet is asked for here: it is made once, and then simply read.
+        if name not in _VIEWS:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        object.__setattr__(self, name, text := str(self.origin))
-        return text
-
-    @property
-    def netloc(self) -> str:
-        """Host, and port where it is not the scheme's own: the Host header."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if DEFAULT_PORTS.get(self.scheme) == self.port else f"{host}:{self.port}"
+        object.__setattr__(self, name, view := _VIEWS[name](self))
+        return view
 
     @property
     def path(self) -> str:
@@ -131,11 +132,35 @@ class URL:
         return URL.parse(target)
 
     def __str__(self) -> str:
-        fragment = f"#{self.fragment}" if self.fragment else ""
-        return f"{self.scheme}://{self.netloc}{self.target}{fragment}"
+        return self.text
 
     def __repr__(self) -> str:
-        return f"URL({redact_url(str(self))!r})"
+        return f"URL({redact_url(self.text)!r})"
+
+
+def _text(url: URL) -> str:
+    return f"{url.scheme}://{url.netloc}{url.target}{'#' if url.fragment else ''}{url.fragment}"
+
+
+def _netloc(url: URL) -> str:
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    return host if DEFAULT_PORTS.get(url.scheme) == url.port else f"{host}:{url.port}"
+
+
+def _origin_of(url: URL) -> Origin:
+    return _origin(url.scheme, url.host, url.port)
+
+
+def _origin_text(url: URL) -> str:
+    return str(url.origin)
+
+
+_VIEWS: Mapping[str, Callable[[URL], object]] = {
+    "text": _text,
+    "netloc": _netloc,
+    "origin": _origin_of,
+    "origin_text": _origin_text,
+}
 
 
 LONGEST_TARGET = 60_000

@@ -7,7 +7,7 @@ be retried. A call that streams leaves the body unread; its pieces are still cou
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from dataclasses import dataclass, field
 
 from rest_api_client.attempts import close
@@ -77,9 +77,13 @@ class DecodedStream:
         self._raw = raw
         self._decoder = Decoder(content_encodings(response.headers.get_list("content-encoding")), limits)
         self._pieces = self._decode()
+        self._ended = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._pieces
+        return self
+
+    def __anext__(self) -> Awaitable[bytes]:
+        return self._pieces.__anext__()
 
     async def _decode(self) -> AsyncGenerator[bytes, None]:
         chunks = aiter(self._raw)
@@ -95,9 +99,12 @@ class DecodedStream:
         finally:
             self._response.raw_size = self._decoder.raw_bytes
             await finish_both(chunks, self._raw)
+            self._ended = True
 
     async def aclose(self) -> None:
         """Give back the connection, or drop it where the body was not read to its end."""
+        if self._ended:
+            return
         try:
             await self._pieces.aclose()
         finally:
@@ -139,14 +146,15 @@ async def read(response: Response, limit: int | None = None) -> Response:
     stream = response.stream
     if stream is None:
         return response
-    body = bytearray()
+    pieces, size = list[bytes](), 0
     chunks = aiter(stream)
     try:
         async for piece in chunks:
-            body += piece
-            if limit is not None and len(body) >= limit:
+            pieces.append(piece)
+            size += len(piece)
+            if limit is not None and size >= limit:
                 break
     finally:
         await finish_both(chunks, stream)
-    response.fill(bytes(body[:limit]))
+    response.fill(b"".join(pieces)[:limit])
     return response

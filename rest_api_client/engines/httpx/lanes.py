@@ -14,6 +14,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Any, NamedTuple
 
 from rest_api_client.engines.httpx.network import Backend
@@ -128,6 +129,7 @@ class Stock:
         self._limit = limit
         self._shelves: weakref.WeakKeyDictionary[Any, _Shelf] = weakref.WeakKeyDictionary()
         self._lock = threading.RLock()
+        self._due = inf  # when the first idle lane will have expired
 
     def __len__(self) -> int:
         with self._lock:
@@ -200,9 +202,13 @@ class Stock:
             return
         with self._lock:
             self._shelf(home).add(lane)
+            self._due = min(self._due, now + self._expiry)
             self._sweep(now)
 
     def _sweep(self, now: float) -> None:
+        if now < self._due and len(self._shelves) == 1:  # nothing is old, and no loop but the one that asks
+            return
+        self._due = inf
         for home, shelf in list(self._shelves.items()):
             if getattr(home, "is_closed", _never)():
                 shelf.clear()
@@ -210,6 +216,8 @@ class Stock:
                 lane = shelf.oldest()
                 shelf.remove(lane)
                 lane.drop()
+            if shelf.lanes:
+                self._due = min(self._due, shelf.oldest().idle_since + self._expiry)
 
     def clear(self) -> None:
         """Close every idle lane."""

@@ -76,12 +76,16 @@ class _Common:
     def __init__(self, package: Any, core: Any) -> None:
         self._package = package
         self._core = core
+        self._url = lru_cache(maxsize=256)(self._parse)
+
+    def _parse(self, text: str) -> Any:
+        return self._package.URL(text.partition("#")[0])
 
     def request(self, request: Request, content: Content, *, proxied: bool) -> Any:
         """The library's request, with target and fields exactly as given."""
-        target = request.url.target.encode("ascii")
-        url = self._package.URL(str(request.url).partition("#")[0])
+        url = self._url(request.url.text)
         extensions = {}
+        target = request.url.target.encode("ascii")
         if url.raw_path != target:
             if proxied:
                 raise ConfigurationError(
@@ -100,7 +104,10 @@ class _Common:
         They lie in the parser, and would be read as the beginning of the next answer: httpcore looks only at the
         socket. A server, or whoever can make it say too much, would choose what the next caller reads.
         """
-        return any(_unparsed(connection) for connection in transport._pool.connections)  # noqa: SLF001
+        for connection in transport._pool.connections:  # noqa: SLF001, SIM110  one of them, for every request
+            if _unparsed(connection):
+                return True
+        return False
 
     def _pool_options(
         self,
@@ -284,12 +291,12 @@ def _content_class(mixin: type, parent: Any) -> Any:
 def _fields(request: Request) -> list[tuple[bytes, bytes]]:
     """The request's fields, with Host and the body's framing where they are not given."""
     headers, body = request.headers, request.body
-    fields = headers.raw()
-    if "host" not in headers:
+    fields, names = headers.raw(), headers.names
+    if "host" not in names:
         fields.insert(0, (b"Host", request.url.netloc.encode("ascii")))
-    if "transfer-encoding" in headers:
+    if "transfer-encoding" in names:
         return fields
-    if "content-length" in headers:
+    if "content-length" in names:
         if body.length is not None and headers["content-length"] != str(body.length):
             raise ConfigurationError(
                 f"content-length: {headers['content-length']}, but the body has {body.length} bytes: leave it out"

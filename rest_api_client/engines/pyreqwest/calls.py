@@ -61,14 +61,26 @@ class Call:
         deadline = self._passage.deadline
         return deadline is not None and deadline - self._passage.runtime.now() <= TIMER_GRAIN
 
-    def heard(self) -> _Heard:
-        """A block in which pyreqwest works."""
-        return _Heard(self)
+    def failed(self, error: BaseException) -> None:
+        """End the call with what pyreqwest raised, in our words; errors of the user's own body are as they are.
+
+        Raises:
+            APIError: what the error means; whatever has no other words is left to the caller to raise again.
+        """
+        self.end()
+        if isinstance(error, UploadStopped):
+            self.left()
+            raise aborted(self.exchange) from error
+        if isinstance(error, PyreqwestError):
+            raise told(error, self.exchange, late=self.late) from error
 
     async def open(self) -> None:
         """Wait for the head, in a task that nobody cancels; close the answer where nobody waits for it any more."""
-        with self.heard():
+        try:
             self.answer = await self.context.__aenter__()
+        except BaseException as error:
+            self.failed(error)
+            raise
         if self._abandoned:
             self.end()
 
@@ -86,7 +98,7 @@ class Call:
         exchange.phase = "read"
         try:
             self.left()
-            headers = Headers.received(_fields(self.answer.headers))
+            headers = _headers(self.answer.headers)
         except BaseException:
             self.end()
             raise
@@ -115,28 +127,6 @@ class Call:
             run_sync(self.context.__aexit__(None, None, None))
 
 
-class _Heard:
-    """What leaves this block ends the call, in our words; errors of the user's own body pass as they are."""
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            return
-        self._call.end()
-        if isinstance(error, UploadStopped):
-            self._call.left()
-            raise aborted(self._call.exchange) from error
-        if isinstance(error, PyreqwestError):
-            raise told(error, self._call.exchange, late=self._call.late) from error
-
-
 class _Body:
     """The raw body; its end, or `aclose`, ends the call."""
 
@@ -158,9 +148,12 @@ class _Body:
         """
         if self._closed:
             raise ClosedError("the body was closed, or read to its end")
-        with self._call.heard():
+        try:
             self._call.left()
             chunk = await self._read()
+        except BaseException as error:
+            self._call.failed(error)
+            raise
         if chunk is None:
             self._call.exchange.phase = "done"
             await self.aclose()
@@ -208,9 +201,9 @@ async def heed(work: Callable[[], Any]) -> Any:
     raise asyncio.CancelledError
 
 
-def _fields(headers: Any) -> list[tuple[bytes, bytes]]:
+def _headers(given: Any) -> Headers:
     try:
-        return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+        return Headers.received_text(given.items())
     except ValueError as error:
         raise DecodeError(
             "the answer has a header field with bytes beyond ASCII, which pyreqwest cannot give: choose engine='httpx'"

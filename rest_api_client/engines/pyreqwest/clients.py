@@ -77,6 +77,9 @@ class Clients:
             CapabilityError: it would go through a SOCKS proxy, or trust what it was told not to.
         """
         key = self._key(request, timeouts)
+        client = self._clients.get(key)
+        if client is not None and len(self._clients) == 1:  # the rule; which was used last matters where there are more
+            return client
         with self._lock:
             if key not in self._clients:
                 self._clients[key] = self._build(key)
@@ -125,10 +128,10 @@ class Clients:
 
 def idle_limit(request: Request, timeouts: Timeouts) -> float | None:
     """Seconds without a byte of the answer. pyreqwest counts them from the start of the request, upload included."""
-    limits = [timeouts.read]
     length = request.body.length
-    if length is None or length > SMALL_BODY:
-        limits += [timeouts.connect, timeouts.write]
+    if length is not None and length <= SMALL_BODY:
+        return timeouts.read
+    limits = (timeouts.read, timeouts.connect, timeouts.write)
     return sum(limit for limit in limits if limit is not None) if None not in limits else None
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from pyreqwest.client import ClientBuilder, SyncClientBuilder
@@ -22,6 +23,7 @@ from rest_api_client.engines.pyreqwest.uploads import AsyncSource, Source
 from rest_api_client.exceptions import CapabilityError, ClosedError, ConfigurationError
 from rest_api_client.http.bodies import BytesBody
 from rest_api_client.http.headers import Headers
+from rest_api_client.http.urls import URL
 from rest_api_client.models import Request, Response
 from rest_api_client.runtime import Runtime
 from rest_api_client.runtimes.asynchronous import AsyncRuntime
@@ -63,13 +65,13 @@ class _Engine:
         if self._closed:
             raise ClosedError("the engine is closed")
         _refuse_fork()
-        _refuse_rewriting(request)
+        _refuse_rewriting(request.url)
         return Passage(exchange, self.runtime)
 
     def _call(self, request: Request, passage: Passage, permit: Permit) -> Call:
         """The request, ready to be sent. Its time begins now."""
         call = Call(request, passage, permit)
-        builder = self._clients.get(request, passage.exchange.timeouts).request(request.method, str(request.url))
+        builder = self._clients.get(request, passage.exchange.timeouts).request(request.method, request.url.text)
         builder = self._with_body(builder, call).streamed_read_buffer_limit(0)
         left = call.left()
         if left is not None:
@@ -79,7 +81,7 @@ class _Engine:
 
     def _with_body(self, builder: Any, call: Call) -> Any:
         body = call.request.body
-        builder = builder.headers(_framed(call.request).multi_items())
+        builder = builder.headers(_sendable(_framed(call.request)))
         if isinstance(body, BytesBody):
             call.exchange.bytes_sent = body.length
             return builder.body_bytes(body.data) if body.length else builder
@@ -130,8 +132,11 @@ class SyncPyreqwestEngine(_Engine):
             permit.give_back()
             raise
         exchange.phase = "wait"
-        with call.heard():
+        try:
             call.answer = call.context.__enter__()
+        except BaseException as error:
+            call.failed(error)
+            raise
         return call.response(SyncBody(call))
 
     def _refuse_async_body(self) -> None:
@@ -214,15 +219,28 @@ def _loop() -> asyncio.AbstractEventLoop:
         raise CapabilityError("pyreqwest runs on asyncio only: with trio choose engine='httpx'") from None
 
 
-def _refuse_rewriting(request: Request) -> None:
+def _refuse_rewriting(url: URL) -> None:
     """pyreqwest sends what its own URL parser makes of the target."""
-    url, target = Url(str(request.url).partition("#")[0]), request.url.target
-    theirs = url.path if url.query_string is None else f"{url.path}?{url.query_string}"
-    if theirs != target:
-        raise CapabilityError(f"pyreqwest would send {theirs!r} in place of {target!r}: choose engine='httpx' for it")
-    for name, value in request.headers.multi_items():
+    theirs = _their_target(url.text)
+    if theirs != url.target:
+        raise CapabilityError(
+            f"pyreqwest would send {theirs!r} in place of {url.target!r}: choose engine='httpx' for it"
+        )
+
+
+@lru_cache(maxsize=256)
+def _their_target(text: str) -> str:
+    url = Url(text.partition("#")[0])
+    return url.path if url.query_string is None else f"{url.path}?{url.query_string}"
+
+
+def _sendable(headers: Headers) -> list[tuple[str, str]]:
+    """The fields, where all of them go out as they are."""
+    fields = headers.multi_items()
+    for name, value in fields:
         if not value.isascii():
             raise CapabilityError(f"header {name}: pyreqwest sends bytes beyond ASCII in another charset: encode them")
+    return fields
 
 
 def _framed(request: Request) -> Headers:
