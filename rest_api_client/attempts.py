@@ -82,7 +82,8 @@ class AttemptLevel:
 def _begin(call: Call, memory: dict[str, Kept]) -> Context:
     attempt = Context(call)
     attempt.memory = memory
-    attempt.exchange = Exchange(call.runtime.clock, call.options.timeouts, call.deadline)
+    exchange = attempt.exchange = Exchange(call.runtime.clock, call.options.timeouts, call.deadline)
+    exchange.whole = not call.options.stream
     started = call.runtime.now() - call.started
     call.lock.acquire()
     try:

@@ -93,6 +93,7 @@ class Exchange:
     Attributes:
         timeouts: limits per phase.
         deadline: when everything must be over, in the clock's monotonic seconds, or None.
+        whole: the body will be read at once: an engine may wait for its beginning together with the head.
         phase: how far it got.
         handed_over: whether the engine was given the request at all; until then nothing can have been sent.
         bytes_sent: bytes of the request, head included, that were handed to the kernel; 0 proves it unsent.
@@ -102,6 +103,7 @@ class Exchange:
         http_version: as negotiated.
     """
 
+    whole = False
     phase: Phase = "queued"
     handed_over = False
     bytes_sent = 0

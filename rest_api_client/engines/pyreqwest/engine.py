@@ -47,6 +47,10 @@ _BOTH = frozenset(
 )
 
 
+_BUFFERED = 65536
+"""Bytes of a body fetched with its head where the whole is wanted anyway: most bodies cost one wait, not three."""
+
+
 class _Engine:
     """What the sync and the async engine share: clients, gate, and the request in pyreqwest's words."""
 
@@ -72,7 +76,8 @@ class _Engine:
         """The request, ready to be sent. Its time begins now."""
         call = Call(request, passage, permit)
         builder = self._clients.get(request, passage.exchange.timeouts).request(request.method, request.url.text)
-        builder = self._with_body(builder, call).streamed_read_buffer_limit(0)
+        builder = self._with_body(builder, call)
+        builder = builder.streamed_read_buffer_limit(_BUFFERED if passage.exchange.whole else 0)
         left = call.left()
         if left is not None:
             builder = builder.timeout(timedelta(seconds=left))

@@ -289,11 +289,26 @@ def test_a_post_that_was_read_is_sent_once(face: Face, play: Callable[[Peer], No
         (says(CHUNKED + b"5\r\nab"), RemoteProtocolError),
     ],
 )
-def test_bodies_that_break_off(face: Face, play: Callable[[Peer], None], error: type[APIError]) -> None:
+@pytest.mark.parametrize("whole", [False, True])
+def test_bodies_that_break_off(face: Face, play: Callable[[Peer], None], error: type[APIError], whole: bool) -> None:
     """A body that is not whole is never taken for whole, and its end is told as what it was."""
+    call = exchange(read=0.3)
+    call.whole = whole
     with Server(play) as server, pytest.raises(error) as caught:
-        face.call(asked(server.url), exchange(read=0.3))
+        face.call(asked(server.url), call)
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("size", [0, 10, 65_536, 200_000])
+def test_a_body_wanted_whole_comes_whole(face: Face, size: int) -> None:
+    """What was fetched with the head and what comes later are one body."""
+    body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    call = exchange()
+    call.whole = True
+    with Server(says(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size + body)) as server:
+        response, got = face.call(asked(server.url), call)
+    assert response.status_code == 200
+    assert got == body
 
 
 def test_a_refused_connection_is_proved_unsent(face: Face) -> None:
