@@ -44,9 +44,11 @@ behaviour: $(READY) ## which rules of good behaviour HTTP clients keep, ours amo
 	$(BIN)/python -m tests.behaviour
 
 bench: $(READY) ## how fast it is, beside others on the same core; writes docs/performance.md and docs/performance.json
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	$(BIN)/python -m tests.benchmarks
 
 bench-quick: $(READY) ## the same at a glance, in under two minutes; writes nothing
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	$(BIN)/python -m tests.benchmarks --quick
 
 mutate: $(READY) ## change retry, limiter, breaker and budget in small ways, and see whether the tests notice; writes docs/mutation.md

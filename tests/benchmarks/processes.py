@@ -24,12 +24,16 @@ def free_port() -> int:
 
 
 def spawn(
-    command: list[str], core: int, stdout: int | IO[bytes] = subprocess.DEVNULL, stderr: int | None = None
+    command: list[str],
+    core: int,
+    stdout: int | IO[bytes] = subprocess.DEVNULL,
+    stderr: int | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
     """Start it on this core, in a group of its own."""
     os.sched_setaffinity(0, {core})
     try:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True)
+        return subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True)
     finally:
         os.sched_setaffinity(0, set(CORES))
 

@@ -1,0 +1,54 @@
+"""pyreqwest without anything round it: requests are built, sent and parsed in Rust."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pyreqwest.client import ClientBuilder, SyncClientBuilder
+
+from tests.benchmarks.clients import TIMEOUT, Setup, blocks
+
+
+def _built(builder: Any, setup: Setup) -> Any:
+    builder = builder.timeout(timedelta(seconds=TIMEOUT)).max_connections(setup.connections)
+    if setup.ca:
+        builder = builder.add_root_certificate_pem(Path(setup.ca).read_bytes())
+    return (builder if setup.http2 else builder.http1_only()).build()
+
+
+class Pyreqwest:
+    """A sync client."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._client = _built(SyncClientBuilder(), setup)
+
+    def json(self, url: str) -> Any:
+        return self._client.get(url).build().send().json()
+
+    def download(self, url: str) -> int:
+        with self._client.get(url).build_streamed() as response:
+            reader, size = response.body_reader, 0
+            while (piece := reader.read_chunk()) is not None:
+                size += len(piece)
+            return size
+
+    def upload(self, url: str) -> int:
+        return int(self._client.post(url).body_stream(blocks()).build().send().json()["received"])
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class AsyncPyreqwest:
+    """An async client."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._client = _built(ClientBuilder(), setup)
+
+    async def json(self, url: str) -> Any:
+        return await (await self._client.get(url).build().send()).json()
+
+    async def close(self) -> None:
+        await self._client.close()
