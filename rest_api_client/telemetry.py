@@ -124,6 +124,12 @@ def log_event(event: Event) -> None:
         LOGGER.log(level, "%s %s: %s", event.method, event.endpoint, text, extra=common | fields)
 
 
+def describe(event: Event) -> str:
+    """What the log says of an event, without its method and path; "" of a kind it does not tell."""
+    described = _LOGGED.get(type(event))
+    return "" if described is None else described[1](event)[0]
+
+
 _Described = tuple[str, dict[str, object]]
 
 
