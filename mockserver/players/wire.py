@@ -45,6 +45,9 @@ _OVER = frozenset({7, 8})
 
 _GLANCE = 0.001
 
+_MOST_EARLY = 65_536
+"""Bytes kept of a request that comes before the answer to the one before it is complete."""
+
 _numbers = itertools.count(1)
 
 if TYPE_CHECKING:
@@ -61,6 +64,7 @@ class Connection(_Protocol):
         self.number = next(_numbers)
         self.gone: asyncio.Future[None] = self.loop.create_future()
         self._taken = False
+        self._early = bytearray()
         self._reset_next = False
         inner = self.app
 
@@ -71,11 +75,13 @@ class Connection(_Protocol):
         self.app = cast("Any", app)
 
     def data_received(self, data: bytes) -> None:
-        """Drop what comes on a connection taken over, or meet it with RST."""
+        """Keep what comes on a connection taken over until it is given back, or meet it with RST."""
         if self._reset_next:
             self.reset()
         elif not self._taken:
             super().data_received(data)
+        elif not self.flooded:
+            self._early += data
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits."""
@@ -133,6 +139,11 @@ class Connection(_Protocol):
             return bool(self.conn.trailing_data[0])
         return bool(self.pipeline)
 
+    @property
+    def flooded(self) -> bool:
+        """Whether more has come than is kept: the connection cannot be given back."""
+        return len(self._early) > _MOST_EARLY
+
     async def delivered(self) -> None:
         """Return when the client's kernel has all that was written: a reset would take the rest away."""
         transport, raw = self.transport, self.transport.get_extra_info("socket")
@@ -152,8 +163,10 @@ class Connection(_Protocol):
             self.transport.abort()
 
     def reset_at_next_byte(self) -> None:
-        """Send RST as soon as the client sends anything."""
+        """Send RST as soon as the client sends anything, or at once where it has."""
         self._reset_next = True
+        if self._early:
+            self.reset()
 
     def half_close(self) -> None:
         """Send FIN, and go on reading until the client has sent its own."""
@@ -181,6 +194,8 @@ class Connection(_Protocol):
         self.transport.set_protocol(fresh)
         fresh.connection_made(self.transport)
         self.flow.resume_reading()
+        if self._early:
+            fresh.data_received(bytes(self._early))
 
 
 class ToolsWire(Connection, HttpToolsProtocol):
@@ -374,11 +389,12 @@ async def _take(script: Script, request: _Request) -> None:
 
 
 async def _end(step: Step, wire: Connection, request: _Request, encoder: Encoder) -> None:
+    lost = wire.pipelined or wire.flooded
     match step:
-        case End() if encoder.reusable and request.persistent and request.complete and not wire.pipelined:
+        case End() if encoder.reusable and request.persistent and request.complete and not lost:
             wire.give_back()
         case End() | Garbage() | Close(half=False):
-            await wire.close(unread=not request.complete)
+            await wire.close(unread=wire.flooded or not request.complete)
         case Stale():
             wire.reset_at_next_byte()
         case Reset():

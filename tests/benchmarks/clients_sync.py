@@ -21,7 +21,7 @@ def small_json(terms: Terms) -> Result:
     """All clients that block, in turns."""
     with wire() as server, field_of(SYNC, "sync") as entered:
         url = f"{server.plain}/small"
-        task = Task("json", url, terms.pick(0.6, 0.08), Setup(), url)
+        task = Task("json", url, terms.pick(0.6, 0.08), Setup())
         entered.rounds(task, 1)
         found = entered.rounds(task, int(terms.pick(11, 3)))
     cost = costs(found)

@@ -1,7 +1,7 @@
 """Clients that take turns: each in a process of its own on one core, told to do one round, then the next one's round.
 
-The order turns with every round, so that none always comes after the same other. A client that fails is left out from
-then on, with what it said.
+The order turns with every round, so that none always comes after the same other. A client that fails is left out,
+with what it said.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ class Task:
         url: of what.
         seconds: how long; a round has at least one request in each place.
         setup: what the client is opened for.
-        warm: a URL of small JSON, asked for beforehand.
         threads: for a client that blocks, how many use it; 0 for none but the main one.
         shared: whether the threads share one client.
     """
@@ -37,7 +36,6 @@ class Task:
     url: str
     seconds: float
     setup: Setup
-    warm: str
     threads: int = 0
     shared: bool = True
 
@@ -60,13 +58,13 @@ class Found:
         requests: answered.
         cpu: seconds of CPU time, in all threads of the process.
         wall: seconds.
-        grown: megabytes by which the process grew at most meanwhile.
+        grown: megabytes by which the process grew at most, from before the client was opened for this.
     """
 
     requests: int
     cpu: float
     wall: float
-    grown: float
+    grown: float = 0.0
 
     @property
     def cost(self) -> float:
@@ -148,7 +146,8 @@ class Field:
             found[each.title].append(each.round(task))
         except Failed as why:
             del found[each.title]
-            self.skipped.append(str(why))
+            if str(why) not in self.skipped:
+                self.skipped.append(str(why))
 
 
 @contextmanager
@@ -169,9 +168,9 @@ def field_of(titles: Iterable[str], face: str) -> Iterator[Field]:
         yield entered
 
 
-def costs(found: dict[str, list[Found]], unit: str = "us of CPU a request") -> dict[str, Series]:
-    """CPU time a request, the cheapest first."""
-    series = {title: Series(title, unit, tuple(one.cost for one in rounds)) for title, rounds in found.items()}
+def costs(found: dict[str, list[Found]], unit: str = "us of CPU a request", scale: float = 1.0) -> dict[str, Series]:
+    """CPU time a request, the cheapest first, in microseconds times `scale`."""
+    series = {title: Series(title, unit, tuple(one.cost * scale for one in rounds)) for title, rounds in found.items()}
     return dict(sorted(series.items(), key=lambda pair: pair[1].median))
 
 

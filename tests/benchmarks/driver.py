@@ -17,14 +17,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from tests.benchmarks.clients import BLOCK, BLOCKS, Setup, find
 from tests.benchmarks.contest import Found, Task
+from tests.benchmarks.memory import most_memory, reset_memory
 
 RECEIVED = len(BLOCK) * BLOCKS
+PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
+CERTIFICATES = {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+SWAYING = PROXIES | {name.lower() for name in PROXIES} | CERTIFICATES
+"""Variables by which some clients would do something else here."""
 
 
 class SyncDriver:
@@ -36,22 +40,23 @@ class SyncDriver:
 
     def round(self, task: Task) -> Found:
         """One."""
+        gc.collect()
+        rest = reset_memory()
         if task.threads:
-            return self._threads(task)
-        work = self._work(task, 0)
-        return _timed(lambda end: _repeat(work, task.url, end), task.seconds)
+            works = [self._work(task, 0 if task.shared else number) for number in range(task.threads)]
+            found = _timed(lambda end: _in_threads(works, task.url, end), task.seconds)
+        else:
+            work = self._work(task, 0)
+            found = _timed(lambda end: _repeat(work, task.url, end), task.seconds)
+        return replace(found, grown=most_memory() - rest)
 
     def _work(self, task: Task, number: int) -> Callable[[str], Any]:
         key = (task.setup, number)
         if key not in self._clients:
             self._clients[key] = self._open(task.setup)
         work: Callable[[str], Any] = getattr(self._clients[key], task.do)
-        _check(task, work(task.url)) if task.do == "json" else self._clients[key].json(task.warm)
+        _check(task, work(task.url))
         return work
-
-    def _threads(self, task: Task) -> Found:
-        works = [self._work(task, 0 if task.shared else number) for number in range(task.threads)]
-        return _timed(lambda end: _in_threads(works, task.url, end), task.seconds)
 
 
 def _repeat(work: Callable[[str], Any], url: str, end: float) -> int:
@@ -76,10 +81,9 @@ def _in_threads(works: list[Callable[[str], Any]], url: str, end: float) -> int:
 
 def _timed(work: Callable[[float], int], seconds: float) -> Found:
     gc.collect()
-    rest, _ = _memory()
     busy, began = time.process_time(), time.perf_counter()
     count = work(began + seconds)
-    return Found(count, time.process_time() - busy, time.perf_counter() - began, _memory(reset=False)[1] - rest)
+    return Found(count, time.process_time() - busy, time.perf_counter() - began)
 
 
 class AsyncDriver:
@@ -98,12 +102,11 @@ class AsyncDriver:
         if task.setup not in self._clients:
             self._clients[task.setup] = self._open(task.setup)
         client = self._clients[task.setup]
-        for data in await asyncio.gather(*(client.json(task.warm) for _ in range(task.setup.connections))):
-            _check(task, data)
+        for answer in await asyncio.gather(*(client.json(task.url) for _ in range(task.setup.connections))):
+            _check(task, answer)
         gc.collect()
-        rest, _ = _memory()
         busy, began = time.process_time(), time.perf_counter()
-        work, end, count = getattr(client, task.do), began + task.seconds, 0
+        work, end, count = client.json, began + task.seconds, 0
 
         async def place() -> None:
             nonlocal count
@@ -113,28 +116,22 @@ class AsyncDriver:
 
         await asyncio.gather(*(place() for _ in range(task.setup.connections)))
         spent, passed = time.process_time() - busy, time.perf_counter() - began
-        return Found(count, spent, passed, _memory(reset=False)[1] - rest)
+        return Found(count, spent, passed)
 
 
-def _check(task: Task, data: Any) -> None:
-    found = data if isinstance(data, dict) else data[7]
-    if found["id"] != 7:
-        raise RuntimeError(f"{task.url} answered {found}")
-
-
-def _memory(*, reset: bool = True) -> tuple[float, float]:
-    """Megabytes resident: now, and at most since the last reset."""
-    if reset:
-        with suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")
-    lines = Path("/proc/self/status").read_text().splitlines()
-    figures = {name: value.split()[0] for name, _, value in (line.partition(":") for line in lines) if "kB" in value}
-    return int(figures["VmRSS"]) / 1024, int(figures["VmHWM"]) / 1024
+def _check(task: Task, answer: Any) -> None:
+    """Refuse to measure a client that did not get what it should."""
+    if task.do == "json":
+        found, right = (answer if isinstance(answer, dict) else answer[7])["id"], 7
+    else:
+        found, right = answer, RECEIVED
+    if found != right:
+        raise RuntimeError(f"{task.url} answered {found}, which should be {right}")
 
 
 def main(face: str, title: str) -> None:
     """Until there are no more lines."""
-    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    for name in SWAYING & os.environ.keys():
         del os.environ[name]
     driver = AsyncDriver(title) if face == "async" else SyncDriver(title)
     print("{}", flush=True)

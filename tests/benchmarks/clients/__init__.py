@@ -1,4 +1,4 @@
-"""HTTP clients to compare: each does the same four things in its own words, as its documentation says.
+"""HTTP clients to compare: each does the same few things in its own words, as its documentation says.
 
 A client is opened for a `Setup` and told whole URLs. What is common to all: connections are kept alive, as many as
 there are requests in flight; an answer's JSON is parsed; a request may take 30 seconds; nothing is asked of the
@@ -52,18 +52,12 @@ class Client(Protocol):
 
 
 class AsyncClient(Protocol):
-    """The same for asyncio; opened inside a loop."""
+    """One for asyncio, opened inside a loop."""
 
     def __init__(self, setup: Setup) -> None: ...
 
     async def json(self, url: str) -> Any:
         """What the answer's JSON says."""
-
-    async def download(self, url: str) -> int:
-        """The bytes of a body that is read as it comes, and let go."""
-
-    async def upload(self, url: str) -> int:
-        """What the server says it got, of `blocks()`."""
 
     async def close(self) -> None:
         """Let go of the connections."""

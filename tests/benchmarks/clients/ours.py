@@ -41,7 +41,7 @@ class Ours:
             return sum(map(len, response.iter_bytes()))
 
     def upload(self, url: str) -> int:
-        return int(self._client.post(url, content=blocks()).data["received"])
+        return int(self._client.post(url, content=blocks()).data["number"])
 
     def close(self) -> None:
         self._client.close()
@@ -62,7 +62,7 @@ class AsyncOurs:
         return (await self._client.get(url)).data
 
     async def close(self) -> None:
-        await self._client.close()
+        await self._client.aclose()
 
 
 class FullHttpx(Ours):

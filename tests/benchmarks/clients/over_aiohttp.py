@@ -26,10 +26,6 @@ class Aiohttp:
         async with self._session.get(url) as response:
             return await response.json()
 
-    async def download(self, url: str) -> int:
-        async with self._session.get(url) as response:
-            return sum([len(piece) async for piece in response.content.iter_any()])
-
     async def close(self) -> None:
         await self._session.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
 from types import ModuleType
 from typing import Any
 
@@ -17,11 +16,6 @@ def _options(library: ModuleType, setup: Setup) -> dict[str, Any]:
         "http2": setup.http2,
         "limits": library.Limits(max_connections=size, max_keepalive_connections=size),
     }
-
-
-async def _blocks() -> AsyncIterator[bytes]:
-    for block in blocks():
-        yield block
 
 
 class Httpx:
@@ -44,7 +38,7 @@ class Httpx:
             return sum(map(len, response.iter_bytes()))
 
     def upload(self, url: str) -> int:
-        return int(self._client.post(url, content=blocks()).json()["received"])
+        return int(self._client.post(url, content=blocks()).json()["number"])
 
     def close(self) -> None:
         self._client.close()
@@ -83,13 +77,6 @@ class AsyncHttpx:
 
     async def json(self, url: str) -> Any:
         return (await self._client.get(url)).json()
-
-    async def download(self, url: str) -> int:
-        async with self._client.stream("GET", url) as response:
-            return sum([len(piece) async for piece in response.aiter_bytes()])
-
-    async def upload(self, url: str) -> int:
-        return int((await self._client.post(url, content=_blocks())).json()["received"])
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -10,7 +10,7 @@ from tests.benchmarks.niquests_folder import FOLDER
 
 sys.path.insert(0, str(FOLDER))
 
-import niquests  # noqa: E402
+import niquests
 
 
 def _options(setup: Setup) -> dict[str, Any]:
@@ -37,7 +37,7 @@ class Niquests:
             return sum(map(len, response.iter_content(65536)))
 
     def upload(self, url: str) -> int:
-        return int(self._session.post(url, data=blocks(), timeout=TIMEOUT).json()["received"])
+        return int(self._session.post(url, data=blocks(), timeout=TIMEOUT).json()["number"])
 
     def close(self) -> None:
         self._session.close()

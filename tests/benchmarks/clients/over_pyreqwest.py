@@ -35,7 +35,7 @@ class Pyreqwest:
             return size
 
     def upload(self, url: str) -> int:
-        return int(self._client.post(url).body_stream(blocks()).build().send().json()["received"])
+        return int(self._client.post(url).body_stream(blocks()).build().send().json()["number"])
 
     def close(self) -> None:
         self._client.close()

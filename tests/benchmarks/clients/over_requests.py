@@ -39,7 +39,7 @@ class Requests:
             return sum(map(len, pieces))
 
     def upload(self, url: str) -> int:
-        return int(self._session.post(url, data=blocks(), timeout=TIMEOUT).json()["received"])
+        return int(self._session.post(url, data=blocks(), timeout=TIMEOUT).json()["number"])
 
     def close(self) -> None:
         self._session.close()

@@ -6,7 +6,8 @@
 
        GET  /small     SMALL, as JSON                      GET /hold     no answer, until somebody asks for
        GET  /large     LARGE, as JSON                      GET /release  which answers all that are held
-       GET  /download  100 MiB in chunks of 64 KiB         POST /upload  how many bytes came, as JSON
+       GET  /download  100 MiB in chunks of 64 KiB         GET /held     how many are held, as JSON
+       POST /upload    how many bytes came, as JSON
 
    Connections are kept alive and never closed from here. A client sends no request before it has its answer: what it
    pipelines is not looked at. On a TLS connection that chose HTTP/2, every request is answered SMALL (http2.h). */
@@ -26,6 +27,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #ifdef TLS
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 static SSL_CTX *context;
 #endif
@@ -36,7 +38,7 @@ typedef struct { const char *data; size_t size, times; } Piece;
 
 typedef struct Connection {
     int fd;
-    bool held, waiting;      /* for /release; for room to write */
+    bool waiting;            /* for room to write */
     enum { HEAD, COUNTED, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILER } reading;
     size_t left, received;   /* of a body: bytes to come, bytes that came */
     size_t line;             /* of a chunk's size line or a trailer: characters so far */
@@ -57,7 +59,8 @@ static char *small_answer, *large_answer, *block, small_body[4096];
 static size_t small_size, large_size, block_size, small_body_size;
 static const char download_head[] = "HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\n"
                                     "transfer-encoding: chunked\r\n\r\n";
-static Connection *held;
+static Connection *held; /* those without an answer */
+static size_t held_count;
 static int poller;
 
 static void die(const char *what) { perror(what); exit(1); }
@@ -79,14 +82,14 @@ static ssize_t judged_tls(Connection *c, int done) {
 
 static ssize_t receive(Connection *c, char *into, size_t size) {
 #ifdef TLS
-    if (c->tls) return judged_tls(c, SSL_read(c->tls, into, size));
+    if (c->tls) return ERR_clear_error(), judged_tls(c, SSL_read(c->tls, into, size));
 #endif
     return judged(recv(c->fd, into, size, 0));
 }
 
 static ssize_t put(Connection *c, const char *data, size_t size) {
 #ifdef TLS
-    if (c->tls) return judged_tls(c, SSL_write(c->tls, data, size));
+    if (c->tls) return ERR_clear_error(), judged_tls(c, SSL_write(c->tls, data, size));
 #endif
     return judged(send(c->fd, data, size, MSG_NOSIGNAL));
 }
@@ -128,32 +131,35 @@ static size_t json_answer(char *into, size_t room, const char *body, size_t size
     return head + size;
 }
 
-static bool release(void) {
+static void release(void) {
     for (Connection *c = held; c; c = c->next) {
-        c->held = false;
         add(c, small_answer, small_size, 1);
         flush(c);
     }
     held = NULL;
-    return true;
+    held_count = 0;
+}
+
+static void add_number(Connection *c, size_t number) {
+    char body[64];
+    int size = snprintf(body, sizeof body, "{\"number\":%zu}", number);
+    add(c, c->made, json_answer(c->made, sizeof c->made, body, size), 1);
 }
 
 static bool answer(Connection *c) {
     const char *path = strchr(c->head, ' ') + 1;
     c->reading = HEAD;
-    if (!strncmp(path, "/upload ", 8)) {
-        char body[64];
-        int size = snprintf(body, sizeof body, "{\"received\":%zu}", c->received);
-        add(c, c->made, json_answer(c->made, sizeof c->made, body, size), 1);
-    } else if (!strncmp(path, "/large ", 7)) add(c, large_answer, large_size, 1);
+    if (!strncmp(path, "/upload ", 8)) add_number(c, c->received);
+    else if (!strncmp(path, "/held ", 6)) add_number(c, held_count);
+    else if (!strncmp(path, "/large ", 7)) add(c, large_answer, large_size, 1);
     else if (!strncmp(path, "/download ", 10)) {
         add(c, download_head, sizeof download_head - 1, 1);
         add(c, block, block_size, CHUNKS);
         add(c, "0\r\n\r\n", 5, 1);
     } else if (!strncmp(path, "/hold ", 6)) {
-        c->held = true;
         c->next = held;
         held = c;
+        held_count++;
         return true;
     } else {
         if (!strncmp(path, "/release ", 9)) release();
@@ -190,14 +196,12 @@ static size_t take(Connection *c, const char *data, size_t size, bool *alive) {
 
 /* Takes a request's head once it is whole: false where the client has gone, or sent one that is too long. */
 static bool take_head(Connection *c, char *data, size_t size) {
-    if (c->filled + size >= HEAD_SIZE) return false;
-    memcpy(c->head + c->filled, data, size);
-    c->filled += size;
-    c->head[c->filled] = 0;
-    char *end = memmem(c->head, c->filled, "\r\n\r\n", 4);
-    if (!end) return true;
-    size_t rest = c->filled - (end + 4 - c->head);
-    data += size - rest;
+    size_t before = c->filled, part = least(size, HEAD_SIZE - 1 - before);
+    memcpy(c->head + before, data, part);
+    c->head[c->filled += part] = 0;
+    char *end = strstr(c->head, "\r\n\r\n");
+    if (!end) return c->filled < HEAD_SIZE - 1;
+    size_t used = end + 4 - c->head - before;
     *end = 0;
     c->filled = c->left = c->received = c->line = 0;
     char *length = strcasestr(c->head, "\r\ncontent-length:");
@@ -205,7 +209,7 @@ static bool take_head(Connection *c, char *data, size_t size) {
     else if (length && (c->left = strtoull(length + 17, NULL, 10))) c->reading = COUNTED;
     else return answer(c);
     bool alive = true;
-    take(c, data, rest, &alive);
+    take(c, data + used, size - used, &alive);
     return alive;
 }
 
@@ -229,7 +233,7 @@ static bool readable(Connection *c) {
 
 static void drop(Connection *c) {
     for (Connection **place = &held; *place; place = &(*place)->next)
-        if (*place == c) { *place = c->next; break; }
+        if (*place == c) { *place = c->next; held_count--; break; }
 #ifdef TLS
     SSL_free(c->tls);
 #endif
@@ -241,6 +245,7 @@ static void drop(Connection *c) {
 static bool ready(Connection *c) {
 #ifdef TLS
     if (!c->tls || SSL_is_init_finished(c->tls)) return true;
+    ERR_clear_error(); /* another connection's failure is not this one's */
     ssize_t done = judged_tls(c, SSL_accept(c->tls));
     if (done > 0) {
         const unsigned char *name;

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import time
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from tests.patience import HANGS
+
+BRIEF = 0.05
+"""Seconds after which a connection on which nothing more is to come counts as silent."""
 
 CLOSE_WAIT = 8
 """TCP's state after the other end's FIN."""
@@ -18,7 +24,7 @@ class Talk:
 
     Attributes:
         data: all bytes that came.
-        end: "FIN", "RST", or "silence" when nothing came for the patience given.
+        end: "FIN", "RST", or "silence" as long as there is none.
         reads: seconds from the request, and sizes.
     """
 
@@ -35,7 +41,13 @@ class Talk:
         return self.data.partition(b"\r\n\r\n")[2]
 
 
-def connect(port: int, tls: ssl.SSLContext | None = None, patience: float = 2.0) -> socket.socket:
+def whole(talk: Talk) -> bool:
+    """Whether an answer with a Content-Length is complete."""
+    length = re.search(rb"content-length: (\d+)", talk.head)
+    return length is not None and b"\r\n\r\n" in talk.data and len(talk.body) >= int(length[1])
+
+
+def connect(port: int, tls: ssl.SSLContext | None = None, patience: float = HANGS) -> socket.socket:
     sock = socket.create_connection(("127.0.0.1", port), timeout=patience)
     if tls is None:
         return sock
@@ -58,29 +70,52 @@ def message(method: str, fault: str, path: str, body: bytes, fields: dict[str, s
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def listen(sock: socket.socket, patience: float = 2.0, began: float | None = None) -> Talk:
-    """Read until the end, or until nothing has come for so long; times are counted from `began`, or from now."""
+def listen(
+    sock: socket.socket,
+    until: Callable[[Talk], bool] | None = None,
+    *,
+    quiet: float = BRIEF,
+    began: float | None = None,
+) -> Talk:
+    """Read until the end, however long it takes; or until this is heard, and for a moment more.
+
+    Args:
+        until: what is to be heard of a connection that is to stay open.
+        quiet: seconds for which nothing may come after that; 0 does not look.
+        began: what times are counted from; None for now.
+    """
     talk, began = Talk(), time.perf_counter() if began is None else began
-    sock.settimeout(patience)
-    try:
-        while piece := sock.recv(1 << 16):
+    while talk.end == "silence":
+        heard = until is not None and until(talk)
+        if heard and not quiet:
+            break
+        sock.settimeout(quiet if heard else HANGS)
+        try:
+            piece = sock.recv(1 << 16)
+        except TimeoutError:
+            break
+        except (ConnectionResetError, ssl.SSLEOFError):
+            talk.end = "RST"
+        else:
             talk.data += piece
             talk.reads.append((time.perf_counter() - began, len(piece)))
-        talk.end = "FIN"
-    except TimeoutError:
-        pass
-    except (ConnectionResetError, ssl.SSLEOFError):
-        talk.end = "RST"
+            talk.end = talk.end if piece else "FIN"
     return talk
 
 
-def ask(port: int, request: bytes, patience: float = 2.0) -> Talk:
+def ask(port: int, request: bytes, until: Callable[[Talk], bool] | None = None) -> Talk:
     """Send a request on a connection of its own."""
     with connect(port) as sock:
-        began = time.perf_counter()
-        with suppress(ConnectionResetError, BrokenPipeError):
+        began, reset = time.perf_counter(), False
+        try:
             sock.sendall(request)
-        return listen(sock, patience, began)
+        except ConnectionResetError:
+            reset = True  # the kernel tells it once: to whoever reads next it is an end like any other
+        except BrokenPipeError:
+            pass
+        talk = listen(sock, until, began=began)
+        talk.end = "RST" if reset else talk.end
+        return talk
 
 
 def tcp_state(sock: socket.socket) -> int:

@@ -1,0 +1,80 @@
+"""Small JSON from async clients: 1, 32, 256 and 2,000 requests in flight."""
+
+from __future__ import annotations
+
+from tests.benchmarks.clients import ASYNC, Setup
+from tests.benchmarks.contest import Field, Found, Task, costs, field_of, rates
+from tests.benchmarks.figures import Claim, Result, Series, Terms, bench, ratio
+from tests.benchmarks.wire_server import Wire, wire
+
+HOW = """
+The same GET from asyncio's own loop: so many tasks, each with one request in flight at a time, on as many connections.
+A round ends when every task has its last answer. With 2,000 in flight one round is taken of those that answer fewer
+than 300 a second with 256, for it takes them most of a minute.
+"""
+LEVELS = (1, 32, 256, 2000)
+SLOW = 300.0
+"""Requests a second with 256 in flight, below which nobody is asked for thousands more than once."""
+
+Levels = dict[int, dict[str, list[Found]]]
+
+
+@bench
+def in_flight(terms: Terms) -> Result:
+    """All async clients at each level, in turns."""
+    found: Levels = {}
+    with wire() as server, field_of(ASYNC, "async") as entered:
+        for level in LEVELS[:-1] if terms.quick else LEVELS:
+            found[level] = _level(server, entered, level, terms, found)
+    skipped = ["2,000 in flight, on quick terms"] if terms.quick else []
+    return Result(
+        title="Small JSON, many requests in flight",
+        text=HOW,
+        series=tuple(one for level in found for kind in (_rates, _costs) for one in kind(found, level).values()),
+        claims=_claims(found),
+        skipped=(*entered.skipped, *skipped),
+    )
+
+
+def _level(server: Wire, entered: Field, level: int, terms: Terms, found: Levels) -> dict[str, list[Found]]:
+    url = f"{server.plain}/small"
+    task = Task("json", url, terms.pick(0.6, 0.08), Setup(connections=level))
+    rounds = int(terms.pick(7, 2))
+    if level < LEVELS[-1]:
+        return entered.rounds(task, rounds)
+    slow = {title for title, each in rates(found[256]).items() if each.median < SLOW}
+    quick = {each.title for each in entered.contestants} - slow
+    return entered.rounds(task, rounds, quick) | entered.rounds(task, 1, slow)
+
+
+def _rates(found: Levels, level: int) -> dict[str, Series]:
+    return rates(found[level], f"requests a second with {level:,} in flight")
+
+
+def _costs(found: Levels, level: int) -> dict[str, Series]:
+    return costs(found[level], f"us of CPU a request with {level:,} in flight")
+
+
+BOUNDS = (
+    ("ours on pyreqwest", 32, "aiohttp", 32, 1.65),
+    ("ours on pyreqwest", 32, "httpx", 32, 18.0),
+    ("ours on pyreqwest", 32, "pyreqwest", 32, None),
+    ("ours on httpx", 32, "httpx", 32, 2.5),
+    ("ours on httpx", 256, "httpx", 256, 3.5),
+    ("ours on httpx", 256, "ours on httpx", 32, 0.8),
+    ("ours on httpx2", 32, "httpx2", 32, None),
+    ("ours on httpx2", 256, "httpx2", 256, None),
+)
+
+
+def _claims(found: Levels) -> tuple[Claim, ...]:
+    return tuple(
+        ratio(
+            f"requests a second of {one} with {level}, of {other}'s with {others}",
+            _rates(found, level)[one],
+            _rates(found, others)[other],
+            at_least=least,
+        )
+        for one, level, other, others, least in BOUNDS
+        if one in found[level] and other in found[others]
+    )
