@@ -20,6 +20,7 @@ from rest_api_client.script import Chunk, Close, Delay, End, Garbage, Head, Raw,
 from rest_api_client.transport import Timeouts, Transport
 from rest_api_client.virtual.clock import VirtualClock
 from tests.mockserver.wire.conftest import Scripts, make_server
+from tests.patience import HANGS, wait_until
 
 SOCKET_ONLY = {"stale"}
 """What needs a connection that is used again."""
@@ -27,7 +28,10 @@ SOCKET_ONLY = {"stale"}
 BRISK = {"drip": "drip(bytes_per_second=20000)", "slow_upload": "slow_upload(bytes_per_second=100000)"}
 FAULTS = [BRISK.get(name, name) for name in CATALOGUE]
 UPLOAD = b"u" * 2000
-PATIENCE = Timeouts.all(0.15)
+SHORT = Timeouts(connect=HANGS, read=0.15, write=HANGS, pool=HANGS)
+"""For what never comes."""
+AMPLE = Timeouts.all(HANGS)
+"""For all that comes."""
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +44,9 @@ def told(response: Response) -> str:
     return f"{response.status_code} {response.content!r}"
 
 
-def client(url: str, engine: str | Transport, clock: VirtualClock | None = None) -> APIClient:
+def client(url: str, engine: str | Transport, timeout: Timeouts, clock: VirtualClock | None = None) -> APIClient:
     settings = {} if clock is None else {"clock": clock}
-    return APIClient(base_url=url, engine=engine, max_retries=0, timeout=PATIENCE, deadline=5, **settings)  # type: ignore[arg-type]
+    return APIClient(base_url=url, engine=engine, max_retries=0, timeout=timeout, deadline=2 * HANGS, **settings)  # type: ignore[arg-type]
 
 
 def outcome(asking: APIClient, method: str, path: str, headers: dict[str, str]) -> str:
@@ -53,14 +57,19 @@ def outcome(asking: APIClient, method: str, path: str, headers: dict[str, str]) 
         return type(error).__name__
 
 
-def on_the_wire(wire: MockServer, method: str, path: str, headers: dict[str, str]) -> str:
-    with client(wire.url, "httpx") as asking:
+def patience(expected: str) -> Timeouts:
+    """How long to wait on the wire, where time is real, for what the player in process showed in no time."""
+    return SHORT if expected == "ReadTimeout" else AMPLE
+
+
+def on_the_wire(wire: MockServer, method: str, path: str, headers: dict[str, str], expected: str) -> str:
+    with client(wire.url, "httpx", patience(expected)) as asking:
         return outcome(asking, method, path, headers)
 
 
 def in_process(server: MockServer, method: str, path: str, headers: dict[str, str]) -> str:
     clock = VirtualClock()
-    with clock.hold(), client("http://stage", server.transport(), clock) as asking:
+    with clock.hold(), client("http://stage", server.transport(), SHORT, clock) as asking:
         return outcome(asking, method, path, headers)
 
 
@@ -71,9 +80,10 @@ def test_both_players_give_the_same_outcome(wire: MockServer, fault: str, method
     """Each fault of the catalogue, before and after the effect; and both journals agree on what was processed."""
     headers = {"x-fault": fault, "x-fault-effect": effect}
     virtual = make_server(stubs=Scripts())
-    met = on_the_wire(wire, method, "/text", headers)
     played = in_process(virtual, method, "/text", headers)
+    met = on_the_wire(wire, method, "/text", headers, played)
     assert played == ("ConfigurationError" if fault in SOCKET_ONLY else met)
+    wait_until(lambda: wire.journal.counts["in_flight"] == 0)
     assert wire.journal.entries[-1].processed is virtual.journal.entries[-1].processed
 
 
@@ -111,22 +121,25 @@ ODD = {
 @pytest.mark.parametrize("name", ODD)
 def test_odd_scripts_too(wire: MockServer, name: str, method: str) -> None:
     """Scripts that no fault makes, given by a stub."""
-    outcomes = []
-    for server in (wire, make_server(stubs=Scripts())):
+    virtual = make_server(stubs=Scripts())
+    for server in (wire, virtual):
         stubs = server.stage.stubs
         assert isinstance(stubs, Scripts)
         stubs.by_path["/odd"] = ODD[name]
-        outcomes.append((on_the_wire if server is wire else in_process)(server, method, "/odd", {}))
-    assert outcomes[0] == outcomes[1]
+    played = in_process(virtual, method, "/odd", {})
+    assert on_the_wire(wire, method, "/odd", {}, played) == played
 
 
 @pytest.mark.parametrize("engine", ["httpx", "httpx2", "pyreqwest"])
 def test_every_fault_ends_in_one_typed_outcome(wire: MockServer, engine: str) -> None:
     """On every engine, sync and async alike: a Response, or one error of our tree, the same for both faces."""
 
+    def limits(fault: str) -> Timeouts:
+        return patience(in_process(make_server(stubs=Scripts()), "GET", "/text", {"x-fault": fault}))
+
     async def asked(fault: str) -> str:
         async with AsyncAPIClient(
-            base_url=wire.url, engine=engine, max_retries=0, timeout=PATIENCE, deadline=5
+            base_url=wire.url, engine=engine, max_retries=0, timeout=limits(fault), deadline=2 * HANGS
         ) as asking:
             try:
                 return told(await asking.get("/text", headers={"x-fault": fault}))
@@ -139,17 +152,17 @@ def test_every_fault_ends_in_one_typed_outcome(wire: MockServer, engine: str) ->
     together = dict(zip(FAULTS, asyncio.run(all_of_them()), strict=True))
     assert not {"ConfigurationError", "APIError", "TransportError"} & set(together.values())
     for fault in FAULTS:
-        with client(wire.url, engine) as asking:
+        with client(wire.url, engine, limits(fault)) as asking:
             assert (fault, outcome(asking, "GET", "/text", {"x-fault": fault})) == (fault, together[fault])
 
 
 @pytest.mark.parametrize("engine", ["httpx", "httpx2", "pyreqwest"])
 def test_a_stale_connection_is_an_error_or_sent_again(wire: MockServer, engine: str) -> None:
     """The next request meets RST, every time: without retries an error of transport, with them an answer."""
-    with client(wire.url, engine) as asking:
+    with client(wire.url, engine, AMPLE) as asking:
         asking.get("/text", headers={"x-fault": "stale"})
         with pytest.raises(TransportError):
             asking.get("/text")
-    with APIClient(base_url=wire.url, engine=engine) as asking:
+    with APIClient(base_url=wire.url, engine=engine, timeout=AMPLE, deadline=2 * HANGS) as asking:
         asking.get("/text", headers={"x-fault": "stale"})
         assert asking.get("/text").status_code == 200
