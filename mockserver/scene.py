@@ -171,7 +171,7 @@ class Scene:
 
     stub = _adding(stub)
 
-    def check(self, rules: Rules | None = None) -> list[Violation]:
+    def check(self, rules: Rules | None = None, *, since: int = 0) -> list[Violation]:
         """What the client did wrong, by the rules of good behaviour; empty where it behaved.
 
         Wait first until nothing is in flight (`journal.wait_until_quiet`). A limit of the server's is a bound for each
@@ -179,9 +179,10 @@ class Scene:
 
         Args:
             rules: which are checked; all of ours when None.
+            since: a mark of the journal: only what arrived after it was taken is judged.
         """
         elsewhere = () if self._elsewhere is None else self._elsewhere.journal
-        return check(self.journal, limits=self._common_limits(), other_origin=elsewhere, rules=rules)
+        return check(self.journal.since(since), limits=self._common_limits(), other_origin=elsewhere, rules=rules)
 
     def _common_limits(self) -> list[Limit]:
         rules = () if self.limits is None else self.limits.rules

@@ -138,20 +138,20 @@ class Timeline:
             title: what it shows.
             unit: "seconds", or "virtual seconds".
         """
-        requests = [(each.call_id, each.attempt, _served(each, entries_began, explain)) for each in entries]
-        calls = [*_calls(events), *(_call_of(*each) for each in attempts)]
+        requests = [arrived(each, entries_began, explain) for each in entries]
+        calls = [*calls_of(events), *(_call_of(*each) for each in attempts)]
         return cls.joined(calls, requests, title=title, unit=unit)
 
     @classmethod
     def joined(
         cls,
         calls: Iterable[Called],
-        requests: Iterable[tuple[str | None, int | None, Served]],
+        requests: Iterable[Arrived],
         *,
         title: str = "",
         unit: str = "seconds",
     ) -> Timeline:
-        """A timeline of calls and of requests, each with the call and the attempt that it names."""
+        """A timeline of calls (`calls_of`), and of requests of one server or of several (`arrived`)."""
         by_attempt: dict[tuple[str | None, int | None], list[Served]] = {}
         for call_id, attempt, served in requests:
             by_attempt.setdefault((call_id, attempt), []).append(served)
@@ -210,7 +210,8 @@ class _Open:
     told: list[tuple[float, str]] = field(default_factory=list)
 
 
-def _calls(events: Iterable[Event]) -> Iterator[Called]:
+def calls_of(events: Iterable[Event]) -> Iterator[Called]:
+    """The calls that events tell of."""
     calls: dict[str, _Open] = {}
     for event in events:
         call = calls.get(event.call_id)
@@ -297,14 +298,20 @@ def _decisions(attempt: Attempt) -> Iterator[str]:
 # What the server keeps ---------------------------------------------------------------------------------------------
 
 
-def _served(entry: Entry, began: float, explain: Explain | None) -> Served:
-    return Served(
+Arrived: TypeAlias = "tuple[str | None, int | None, Served]"
+"""A request, with the call and the attempt that it names."""
+
+
+def arrived(entry: Entry, began: float = 0.0, explain: Explain | None = None) -> Arrived:
+    """A request from the journal of a server that began at this moment of the clients' clock."""
+    served = Served(
         label=f"#{entry.index} {entry.method} {redact_url(entry.target)}",
         start=began + entry.arrived,
         end=None if entry.finished is None else began + entry.finished,
         kind="open" if entry.finished is None else "ok" if entry.status and entry.status < 400 else "failed",
         text=", ".join(_deeds(entry, explain)),
     )
+    return entry.call_id, entry.attempt, served
 
 
 def _deeds(entry: Entry, explain: Explain | None) -> Iterator[str]:
