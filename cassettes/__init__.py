@@ -16,7 +16,9 @@ from cassettes.names import cassette_path
 from cassettes.recording import RecordingTransport
 from cassettes.redaction import Redaction
 from cassettes.replay import ReplayTime, ReplayTransport
-from cassettes.use import CassetteEngine, Mode, default_mode, use_cassette
+from cassettes.session import Mode, default_mode
+from cassettes.use import CassetteEngine, use_cassette
+from cassettes.vcr_use import vcr
 
 __all__ = [
     "Asked",
@@ -40,4 +42,5 @@ __all__ = [
     "default_mode",
     "load",
     "use_cassette",
+    "vcr",
 ]

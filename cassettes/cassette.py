@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from cassettes.errors import CassetteError, CassetteMiss
 from cassettes.explain import explain_miss
@@ -23,13 +23,25 @@ from cassettes.interaction import Asked, Interaction
 from cassettes.matching import DEFAULT_MATCHING, Matching
 from cassettes.redaction import Bindings, mark
 from cassettes.secrets import forget_names
-from cassettes.tape import Tape
 from rest_api_client.clock import Clock
 
 Strictness: TypeAlias = Literal["strict", "ordered", "last_stays"]
 _STRICTNESSES = ("strict", "ordered", "last_stays")
 _LOOKED_AT = 50
 """Recordings of one key that are compared by their secrets before the oldest is taken."""
+
+
+class Recording(Protocol):
+    """One attempt that is being recorded."""
+
+    @property
+    def void(self) -> bool:
+        """Whether there is nothing to keep of it."""
+        ...
+
+    def interaction(self) -> Interaction:
+        """What is known of it by now."""
+        ...
 
 
 class Cassette:
@@ -61,9 +73,9 @@ class Cassette:
         self.strictness: Strictness = strictness
         self.about = dict(about or {})
         self.bindings = Bindings()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # an own matcher, called under it, may look at the cassette
         self._began: float | None = None
-        self._tapes: list[Tape] = []
+        self._tapes: list[Recording] = []
         self._played: list[int] = []
         self._open: dict[Hashable, deque[int]] | None = None
         self._loose: dict[Hashable, deque[int]] = defaultdict(deque)
@@ -105,7 +117,7 @@ class Cassette:
                 self._began = now
             return round(max(0.0, now - self._began), 6)
 
-    def reserve(self, tape: Tape) -> None:
+    def reserve(self, tape: Recording) -> None:
         """Give an attempt its place."""
         with self._lock:
             self._tapes.append(tape)

@@ -15,7 +15,7 @@ from cassettes.explain import shown
 from cassettes.interaction import Interaction
 from cassettes.messages import decoded
 from cassettes.redaction import Redaction, Vault
-from cassettes.use import clean_interactions, recorded_age
+from cassettes.session import clean_interactions, recorded_age
 
 _LONGEST_BODY = 2000
 

@@ -3,7 +3,7 @@ one.
 
     .yaml, .yml    vcrpy's YAML, version 1
     .json          vcrpy's JSON, version 1; text bodies only
-    .jsonl         this library's own: JSON Lines, for large recordings; only appended to
+    .jsonl         this library's own: JSON Lines, for large recordings; lines are only added
 
 Whatever is written was scanned for secrets before, and is within the limits that hold for reading it.
 """
@@ -66,28 +66,43 @@ def parse(text: str, suffix: str, limits: Limits = DEFAULT_LIMITS) -> tuple[list
     if suffix == ".jsonl":
         return lines.read_lines(text)
     if suffix == ".json":
-        try:
-            return vcr_form.read_tree(json.loads(text) if text.strip() else None)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise CassetteError(f"no JSON: {error}") from error
+        return vcr_form.read_tree(_from_json(text))
     return vcr_form.read_tree(_yaml().load(text, limits))
 
 
-def render(interactions: Sequence[Interaction], about: Mapping[str, Any], suffix: str, *, timing: bool = True) -> str:
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text) if text.strip() else None
+    except (ValueError, RecursionError) as error:
+        raise CassetteError(f"no JSON: {error}") from error
+
+
+def render(
+    interactions: Sequence[Interaction],
+    about: Mapping[str, Any],
+    suffix: str,
+    *,
+    timing: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
+) -> str:
     """The text of a cassette in the form of that suffix.
 
     Raises:
-        CassetteError: a body that the form cannot hold.
+        CassetteError: a text that the form cannot hold, or more than could be read again.
     """
     if suffix == ".jsonl":
         return lines.write_lines(interactions, about, timing=timing)
     tree = vcr_form.write_tree(interactions, about, timing=timing)
-    if suffix != ".json":
-        return str(_yaml().dump(tree))
     try:
-        return (
-            json.dumps({key: tree[key] for key in ("version", *(k for k in tree if k != "version"))}, indent=4) + "\n"
-        )
+        return _to_json(tree) if suffix == ".json" else str(_yaml().dump(tree, limits))
+    except UnicodeEncodeError as error:
+        raise CassetteError(f"a text has half of a character in it, {error.object[error.start]!a}") from error
+
+
+def _to_json(tree: Mapping[str, Any]) -> str:
+    ordered = {key: tree[key] for key in ("version", *(key for key in tree if key != "version"))}
+    try:
+        return json.dumps(ordered, indent=4) + "\n"
     except TypeError as error:
         raise CassetteError(
             "a body is no text, and vcrpy's JSON holds text alone: name the file .yaml or .jsonl"
@@ -116,7 +131,10 @@ def replace(path: Path, text: str, limits: Limits = DEFAULT_LIMITS) -> None:
     Raises:
         CassetteError: too large, or it cannot be written; the old file is still there.
     """
-    data = text.encode("utf-8", "surrogatepass")
+    _put(path, text.encode("utf-8", "surrogatepass"), limits)
+
+
+def _put(path: Path, data: bytes, limits: Limits) -> None:
     limits.check_size(len(data), path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,20 +167,14 @@ def _umask() -> int:
 
 
 def append(path: Path, text: str, limits: Limits = DEFAULT_LIMITS) -> None:
-    """Write behind what is there; a line that was cut by a kill goes first.
+    """Write behind what is there; a line that was never finished goes first. What is there stays as it is to the byte,
+    and a reader, or a kill, meets the old file or the new one, as with `replace`.
 
     Raises:
-        CassetteError: the file would be too large, or cannot be written.
+        CassetteError: the file would be too large, or cannot be written; the old file is still there.
     """
-    data = text.encode("utf-8", "surrogatepass")
     try:
-        limits.check_size(path.stat().st_size + len(data), path)
-        with path.open("r+b") as file:
-            whole = file.read().rfind(b"\n") + 1
-            file.truncate(whole)
-            file.seek(whole)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        there = path.read_bytes()
     except OSError as error:
-        raise CassetteError(f"cannot write {path}: {error.strerror}") from error
+        raise CassetteError(f"cannot read {path}: {error.strerror}") from error
+    _put(path, there[: there.rfind(b"\n") + 1] + text.encode("utf-8", "surrogatepass"), limits)

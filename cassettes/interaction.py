@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TypeAlias
 
 from cassettes.errors import CassetteError
@@ -50,6 +51,11 @@ class Asked:
     def header(self, name: str) -> str | None:
         """The first value of a field, its name in lower case; None where there is none."""
         return next((value for key, value in self.headers if key == name), None)
+
+
+def check_text(asked: Asked) -> None:
+    """Raises TypeError or ValueError where a part of a request that was read is no text, or half of a character."""
+    "".join((asked.method, asked.uri, *chain.from_iterable(asked.headers))).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,5 +34,15 @@ class Limits:
                 "limits=Limits(size=...)"
             )
 
+    def check_tree(self, nodes: int, depth: int) -> None:
+        """Raises CassetteError where so many values, or so many levels, are too many."""
+        if depth > self.depth:
+            raise CassetteError(f"the cassette is nested deeper than {self.depth} levels: no cassette is")
+        if nodes > self.nodes:
+            raise CassetteError(
+                f"the cassette has more than {self.nodes} values, aliases counted with what they stand for: "
+                "split it, or give limits=Limits(nodes=...)"
+            )
+
 
 DEFAULT_LIMITS = Limits()

@@ -18,11 +18,14 @@ from functools import partial
 from typing import Any, cast
 
 from cassettes.errors import CassetteError
-from cassettes.interaction import Asked, Failure, Interaction
+from cassettes.interaction import Asked, Failure, Interaction, check_text
 from rest_api_client.script import Chunk, Delay, End, Head, Reset, Script, Stall, Step
 
 VERSION = 1
-_STYLES: dict[str, Any] = {"json": {"separators": (",", ":")}, "json, spaced": {}}
+_STYLES: dict[str, Any] = {
+    "json": {"separators": (",", ":"), "allow_nan": False},
+    "json, spaced": {"allow_nan": False},
+}
 _ENDINGS: dict[str, Any] = {"end": End, "reset": Reset, "stall": Stall}
 _NAMES = {kind: name for name, kind in _ENDINGS.items()}
 
@@ -137,11 +140,12 @@ def _requests(lines: list[str], places: range) -> list[dict[str, Any]]:
 
 def _pair(number: int, answer: str, given: dict[str, Any]) -> tuple[int, Interaction]:
     try:
-        fields = cast("Iterable[tuple[str, str]]", given["headers"])
+        fields = tuple([(n, v) for n, v in cast("Iterable[tuple[str, str]]", given["headers"])])
         body = _bytes(given["body"]) if "body" in given else b""
-        asked = Asked(given["method"], given["uri"], tuple([(n, v) for n, v in fields]), body)
+        asked = Asked(given["method"], given["uri"], fields, body)
+        check_text(asked)
         place, started = int(given["n"]), float(given.get("started", 0.0))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CassetteError(f"line {number + 1} is no request: {error!r}") from error
     each = Interaction(asked, partial(_script, number + 2, answer), started=started)
     if not answer.endswith('["end"]]}') and not answer.endswith(',"end"]]}'):
@@ -174,7 +178,7 @@ def _script(number: int, line: str) -> Script:
         if "script" in told:
             return Script.from_dict(told["script"])
         return Script(*(step for entry in told["steps"] for step in _step(entry)))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise CassetteError(f"line {number} is no answer: {error}") from error
 
 

@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl
 
 from cassettes.errors import CassetteError
 from cassettes.interaction import Asked
+from cassettes.messages import decoded
 from cassettes.redaction import PLACEHOLDER, WILD, is_secret, masked_text
 
 OwnMatcher: TypeAlias = Callable[[Asked, Asked], bool | str | None]
@@ -127,16 +128,17 @@ class _Body:
 
     def _value(self, asked: Asked, *, loose: bool) -> Any:
         kind = asked.header("content-type") or ""
+        body = decoded(asked.headers, asked.body) or asked.body
         if self.name == "json" or (self.name == "body" and _JSON_TYPES.match(kind)):
             try:
-                return _pruned(_masked(json.loads(asked.body), loose=loose), self.ignored) if asked.body else None
+                return _pruned(_masked(json.loads(body), loose=loose), self.ignored) if body else None
             except (ValueError, RecursionError):
                 pass  # not what it says it is: by its bytes
         elif self.name == "form" or (self.name == "body" and "x-www-form-urlencoded" in kind):
-            pairs = parse_qsl(asked.body.decode("latin-1"), keep_blank_values=True)
+            pairs = parse_qsl(body.decode("latin-1"), keep_blank_values=True)
             gone = {path[0] for path in self.ignored if len(path) == 1}
             return tuple(sorted((n, _leaf(n, v, loose=loose)) for n, v in pairs if n not in gone))
-        return masked_text(asked.body.decode("latin-1"))
+        return masked_text(body.decode("latin-1"))
 
 
 def _masked(value: Any, name: str = "", *, loose: bool) -> Any:

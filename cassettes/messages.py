@@ -50,11 +50,8 @@ def changed(interaction: Interaction, uri: TextChange, fields: FieldsChange, bod
 
 
 def _asked(asked: Asked, uri: TextChange, fields: FieldsChange, body: BodyEdits) -> Asked:
-    headers, data = fields(asked.headers), asked.body
-    edits = body(asked.header("content-type") or "", data.decode("latin-1")) if data else []
-    if edits:
-        data = _encoded(apply(data.decode("latin-1"), edits))
-        headers = _resized(headers, len(asked.body), len(data))
+    headers, told = _body(fields(asked.headers), [asked.body], body)
+    data = asked.body if told is None else b"".join(told)
     new = Asked(asked.method, uri(asked.uri), headers, data)
     return asked if new == asked else new
 
@@ -69,7 +66,7 @@ def changed_script(script: Script, fields: FieldsChange, body: BodyEdits) -> Scr
     assert isinstance(head, Head)
     headers = tuple((name.lower(), value) for name, value in head.headers)
     pieces = [step.data for step in steps if isinstance(step, Chunk)]
-    new, told = _answer(fields(headers), pieces, body)
+    new, told = _body(fields(headers), pieces, body)
     if new == headers and told is None:
         return script
     steps[place] = replace(head, headers=new)
@@ -88,7 +85,7 @@ def _changed_bytes(script: Script, body: BodyEdits) -> Script:
     return script if tuple(steps) == script.steps else Script(*steps)
 
 
-def _answer(headers: Fields, pieces: list[bytes], body: BodyEdits) -> tuple[Fields, list[bytes] | None]:
+def _body(headers: Fields, pieces: list[bytes], body: BodyEdits) -> tuple[Fields, list[bytes] | None]:
     raw = b"".join(pieces)
     plain = decoded(headers, raw) if raw else b""
     kind = next((value for name, value in headers if name == "content-type"), "")

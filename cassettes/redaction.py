@@ -23,7 +23,7 @@ from urllib.parse import quote, quote_plus, unquote
 
 from cassettes.errors import CassetteError
 from cassettes.interaction import Asked, Fields, Interaction
-from cassettes.messages import changed, changed_script
+from cassettes.messages import changed, changed_script, decoded
 from cassettes.secrets import (
     ENCODED_PLACEHOLDER,
     PLACEHOLDER,
@@ -286,7 +286,8 @@ def _spots(asked: Asked) -> dict[str, str]:
     in_fields(asked.headers, note)
     in_uri(asked.uri, note)
     if asked.body:
-        body_edits(asked.header("content-type") or "", asked.body.decode("latin-1"), note)
+        body = decoded(asked.headers, asked.body) or asked.body
+        body_edits(asked.header("content-type") or "", body.decode("latin-1"), note)
     return found
 
 

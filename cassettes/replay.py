@@ -23,15 +23,15 @@ from rest_api_client.clock import SYSTEM
 from rest_api_client.engines.played import Play, check_playable
 from rest_api_client.engines.scripted import ScriptedTransport
 from rest_api_client.exceptions import APIError, ReadError
-from rest_api_client.http.bodies import EMPTY, finish_both
+from rest_api_client.http.bodies import EMPTY, BytesBody, finish_both
 from rest_api_client.http.framing import bodiless
 from rest_api_client.http.headers import Headers
+from rest_api_client.models import Request, Response
 from rest_api_client.script import Chunk, Delay, Head, Reset, Script, Step, Throttle
 from rest_api_client.transport import ByteStream, Exchange
 
 if TYPE_CHECKING:
     from cassettes.cassette import Cassette
-    from rest_api_client.models import Request, Response
     from rest_api_client.runtime import Runtime
 
 ReplayTime: TypeAlias = Literal["off", "virtual", "real"]
@@ -74,18 +74,19 @@ class ReplayTransport:
             TransportError: what the recorded attempt ended in.
         """
         found = await self.take(request, exchange, missing_ok=False)
-        assert found is not None  # it would have been a miss
+        assert isinstance(found, Response)  # it would have been a miss
         return found
 
-    async def take(self, request: Request, exchange: Exchange, *, missing_ok: bool) -> Response | None:
-        """Like `send`; None instead of a miss where that is wanted. The body was then read, if matching needs it."""
+    async def take(self, request: Request, exchange: Exchange, *, missing_ok: bool) -> Response | Request:
+        """Like `send`; where a miss is no error, the request to send instead, its body read if it was needed."""
         exchange.proof = True
         play = Play(exchange, self._runtime)
         play.check()
         body = await play.upload(request.body, None, None) if self.cassette.reads_bodies else b""
         interaction = self.cassette.play(asked(request, body), missing_ok=missing_ok)
         if interaction is None:
-            return None
+            read = self.cassette.reads_bodies and not request.body.replayable
+            return request.replace(body=BytesBody(body)) if read else request
         if interaction.failure is not None and interaction.failure.unsent:
             exchange.bytes_sent = 0
             await play.upload(EMPTY, None, None)

@@ -11,7 +11,7 @@ import base64
 from collections.abc import Iterable, Iterator, Sequence
 
 from cassettes.errors import SecretFound
-from cassettes.interaction import Interaction
+from cassettes.interaction import Fields, Interaction
 from cassettes.messages import decoded
 from cassettes.redaction import found_in
 from cassettes.secrets import TOKENS, has_tokens
@@ -57,13 +57,17 @@ def texts(each: Interaction) -> Iterator[tuple[str, str]]:
     yield "url", each.asked.uri
     for name, value in each.asked.headers:
         yield f"request header {name}", value
-    yield "request body", each.asked.body.decode("latin-1")
+    yield "request body", _plain(each.asked.headers, each.asked.body)
     head, body = each.head, each.body
     fields = tuple((name.lower(), value) for name, value in head.headers) if head is not None else ()
     for name, value in fields:
         yield f"response header {name}", value
-    plain = decoded(fields, body) if body else b""
-    yield "response body", (body if plain is None else plain).decode("latin-1")
+    yield "response body", _plain(fields, body)
     for step in each.script.steps:
         if isinstance(step, Raw | Garbage):
             yield "raw bytes", step.data.decode("latin-1")
+
+
+def _plain(fields: Fields, body: bytes) -> str:
+    plain = decoded(fields, body) if body else b""
+    return (body if plain is None else plain).decode("latin-1")

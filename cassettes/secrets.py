@@ -48,6 +48,10 @@ _AMBIGUOUS = frozenset({
     "assertion", "auth", "code", "creds", "key", "pass", "pin", "session", "sessionid", "sid", "sig", "signature",
     "ticket", "token", "credential", "credentials", "secret",
 })  # fmt: skip
+_MORE_NAMES = frozenset({
+    "accountkey", "encryptionkey", "functionskey", "masterkey", "sessionkey", "sharedkey", "signingkey", "storagekey",
+    "xfunctionskey",
+})  # fmt: skip
 _ALWAYS_IN_CONTEXT = frozenset({"pass", "token", "secret", "credential", "credentials", "creds"})
 _PUNCTUATION = str.maketrans("", "", "-_. ")
 _MASKED = re.compile(r"[*xX.#\u2022-]+|\[?(?:filtered|redacted|removed|hidden|dummy|masked)\]?|<[^<>]*>", re.IGNORECASE)
@@ -73,7 +77,7 @@ def forget_names() -> None:
 def named(name: str) -> tuple[bool, bool]:
     """(whether a value of this name is a secret, whether only where it looks like one)."""
     plain = name.lower().translate(_PUNCTUATION)
-    return is_secret_name(name), plain in _AMBIGUOUS - _ALWAYS_IN_CONTEXT
+    return is_secret_name(name) or plain in _MORE_NAMES, plain in _AMBIGUOUS - _ALWAYS_IN_CONTEXT
 
 
 def is_secret(name: str, value: str, *, loose: bool = False) -> bool:

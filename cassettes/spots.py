@@ -22,16 +22,46 @@ Edit: TypeAlias = tuple[int, int, str]
 
 _PAIR = re.compile(r"([?&;#])([^=&;#?\s]{1,256})=([^&#\s]*)")
 _USERINFO = re.compile(r"//([^/?#@\s]+)@")
-_STRING = r'"((?:[^"\\]|\\.)*+)"'
 _MEMBER = re.compile(
     r'"((?:[^"\\]|\\.){1,64}+)"\s*+:\s*+(?:"((?:[^"\\]|\\.)*+)"|(-?[0-9][0-9.eE+-]*+)|([\[{]))', re.DOTALL
 )
-_ESCAPED_MEMBER = re.compile(r'\\"([^"\\]{1,64})\\"\s*+:\s*+\\"([^"\\]*+)\\"')
-_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
-_INNER = re.compile(rf"{_STRING}(\s*+:)?", re.DOTALL)
-_ELEMENT = re.compile(r"<([A-Za-z][\w:.-]{0,63})(?:\s[^<>]{0,200})?>([^<>]{1,8192})</\1\s*>")
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\Z)|[\[\]{}]', re.DOTALL)
+_INNER = re.compile(r'"((?:[^"\\]|\\.)*+)(?:"|\Z)(\s*+:)?', re.DOTALL)
 _FORM_PAIR = re.compile(r"(?:^|&)([^&=\s]{1,256})=([^&\s]*)")
-_PART = re.compile(r'name="([^"\r\n]{1,256})"[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]*)\r\n--')
+_FORM = re.compile(r"[^&=\s<>{}\[\]\"]{1,256}=[^&=\s<>\"]*(?:&[^&=\s<>\"]{1,256}=[^&\s<>\"]*)*")
+_JSON = ("{", "[")
+_WORD = r"[A-Za-z_][\w.-]{0,63}"
+_PART = r'name="?([^"\r\n;]{1,256})"?[^\r\n]{0,999}\r\n(?:[^\r\n]{1,999}\r\n){0,20}\r\n([^\r\n]+)\r\n--'
+_ELEMENT = (
+    r"<([A-Za-z][\w:.-]{0,63})(?:\s[^<>]{0,200})?>"
+    r"(?:<!\[CDATA\[)?([^<>\[\]]{1,8192})(?:\]\]>)?</\1\s*>"
+)  # <password>...</password>
+_FIELD = (
+    r"""<(?:input|meta)\s[^<>]{0,99}?name=["']([^"'<>]{1,64})["']"""
+    r"""[^<>]{0,99}?(?:value|content)=["']([^"'<>]{1,8192})["']"""
+)  # <input name="csrf_token" value="...">
+_NAMED_VALUE = r'"(?:name|key|field)"\s*+:\s*+"([^"\\]{1,64})"\s*+,\s*+"value"\s*+:\s*+"((?:[^"\\]|\\.)++)"'
+_ASSIGNED = (
+    rf"""(?<![\w.-])(?:(\\{{0,16}}+['"])({_WORD})\1|({_WORD}))\s*+[:=]\s*+"""
+    r"""(\\{0,16}+['"])([^'"\\<>\r\n]{1,8192})\4"""
+)  # password: "...", 'password': '...', \"password\": \"...\", password="..."
+_LINE = (
+    rf"^[ \t]*+(?:export[ \t]++|-[ \t]++)?({_WORD})[ \t]*+[:=][ \t]*+"
+    r"([^\s\"'{}\[\]<>&,;:=][^\s\"'{}\[\]<>&,;]{0,8191})[ \t]*+$"
+)  # PASSWORD=..., password: ...
+_IN_URL = r"(?:[?&#]|\\u0026|&amp;)([\w.%\[\]-]{1,64})=([^&#\s\"'<>\\]{1,8192})"
+_LOGIN = r"://([^/?#@\s\"'<>:]{0,256}):([^/?#@\s\"'<>]{1,256})@"
+_ELSEWHERE: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = (
+    ("part", ("name=",), re.compile(_PART)),
+    ("element", ("</",), re.compile(_ELEMENT)),
+    ("field", ("<input", "<meta"), re.compile(_FIELD)),
+    ("pair", ('"value"',), re.compile(_NAMED_VALUE)),
+    ("assigned", ("'", '\\"', '="', ': "'), re.compile(_ASSIGNED)),
+    ("line", ("\n", "="), re.compile(_LINE, re.MULTILINE)),
+    ("query", ("?", "&"), re.compile(_IN_URL)),
+    ("userinfo", ("@",), re.compile(_LOGIN)),
+)
+"""What is looked for in any text: where, signs of which one must be there, the pattern of a name and, last, a value."""
 _URL_FIELDS = frozenset({"location", "content-location", "referer", "origin", "link", "refresh"})
 _AUTH = frozenset({"authorization", "proxy-authorization"})
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
@@ -110,24 +140,20 @@ def _uri_edits(uri: str, change: Change) -> Iterator[Edit]:
 
 def _pair(found: re.Match[str], raw: str, value: str, group: int, where: str, change: Change) -> Iterator[Edit]:
     name, plain = unquote_plus(raw), unquote_plus(value)
-    if plain and is_secret(name, plain) and (new := change(f"{where} {name}", name, plain)) is not None:
+    if plain.startswith(_JSON) and (edits := body_edits("json", plain, change)):
+        yield found.start(group), found.end(group), quote(apply(plain, edits), safe="")
+    elif plain and is_secret(name, plain) and (new := change(f"{where} {name}", name, plain)) is not None:
         yield found.start(group), found.end(group), quote(new, safe="")
 
 
 def body_edits(kind: str, text: str, change: Change) -> list[Edit]:
     """What to change in a body of this content type (latin-1). The order is that of the text."""
-    if "x-www-form-urlencoded" in kind:
+    if "x-www-form-urlencoded" in kind or (not kind and _FORM.fullmatch(text)):
         return [e for f in _FORM_PAIR.finditer(text) for e in _pair(f, f[1], f[2], 2, "form", change)]
     edits = list(_member_edits(text, change))
-    if "multipart/" in kind:
-        for found in _PART.finditer(text):
-            edits += _simple(found, 2, "part", change)
-    if "</" in text:
-        for found in _ELEMENT.finditer(text):
-            edits += _simple(found, 2, "element", change)
-    if '\\"' in text:
-        for found in _ESCAPED_MEMBER.finditer(text):
-            edits += _simple(found, 2, "json", change)
+    for where, signs, pattern in _ELSEWHERE:
+        if any(map(text.__contains__, signs)):
+            edits += [edit for found in pattern.finditer(text) for edit in _simple(found, where, change)]
     return ordered(edits)
 
 
@@ -140,34 +166,46 @@ def ordered(edits: list[Edit]) -> list[Edit]:
     return kept
 
 
-def _simple(found: re.Match[str], group: int, where: str, change: Change) -> Iterator[Edit]:
-    name, value = found[1].rpartition(":")[2], found[group]
-    if value and is_secret(name, value) and (new := change(f"{where} {name}", name, value)) is not None:
-        yield found.start(group), found.end(group), new
+def _simple(found: re.Match[str], where: str, change: Change) -> Iterator[Edit]:
+    """What the last group holds, under the name in the last group before it that took part."""
+    last = found.re.groups
+    name, value = next(found[n] for n in _NAMES[where] if found[n] is not None), found[last]
+    if where == "query":
+        yield from _pair(found, name, value, last, where, change)
+        return
+    name = "password" if where == "userinfo" else name.rpartition(":")[2]
+    if is_secret(name, value) and (new := change(f"{where} {name}", name, value)) is not None:
+        yield found.start(last), found.end(last), new
+
+
+_NAMES = {"assigned": (2, 3)} | dict.fromkeys(("part", "element", "field", "pair", "line", "query", "userinfo"), (1,))
 
 
 def _member_edits(text: str, change: Change) -> Iterator[Edit]:
     if '"' not in text:
         return
+    done = 0  # what is inside of a container with a secret name was looked through with it
     for found in _MEMBER.finditer(text):
-        name = found[1]
-        if not named(name)[0]:
-            continue
-        if found[4]:
-            yield from _contained(name, text, found.start(4), change)
-            continue
-        value = unescaped(found[2]) if found[2] is not None else found[3]
-        digits = found[3] is not None
-        if not value or not is_secret(name, value) or (digits and len(value) < 4):
-            continue
-        if (new := change(f"json {name}", name, value)) is not None:
-            group = 3 if digits else 2
-            yield found.start(group), found.end(group), f'"{new}"' if digits else new
+        name = unescaped(found[1])
+        if found[4] and found.start() >= done and named(name.removesuffix("s"))[0]:
+            done = _closing(text, found.start(4))
+            yield from _contained(name, text, found.start(4), done, change)
+        elif not found[4] and named(name)[0]:
+            yield from _member(found, name, change)
 
 
-def _contained(name: str, text: str, begin: int, change: Change) -> Iterator[Edit]:
+def _member(found: re.Match[str], name: str, change: Change) -> Iterator[Edit]:
+    digits = found[3] is not None
+    value = found[3] if digits else unescaped(found[2])
+    if not value or not is_secret(name, value) or (digits and len(value) < 4):
+        return
+    if (new := change(f"json {name}", name, value)) is not None:
+        group = 3 if digits else 2
+        yield found.start(group), found.end(group), f'"{new}"' if digits else new
+
+
+def _contained(name: str, text: str, begin: int, end: int, change: Change) -> Iterator[Edit]:
     """Random values in a list or an object that has a secret name."""
-    end = _closing(text, begin)
     for found in _INNER.finditer(text, begin, end):
         value = unescaped(found[1])
         if found[2] or not looks_random(value):

@@ -3,56 +3,36 @@
     with use_cassette("login", mode="once") as cassette:
         client = APIClient(base_url="https://api.example.com", engine=cassette)
 
-    none      play; a request that was not recorded is an error. The default where the variable CI is set
-    once      record where there is no file yet, else as none. The default elsewhere
-    new       play what is recorded, record the rest behind it
-    all       record everything, in the place of what was there
-    refresh   as all; but what has changed is shown before the file is replaced
-
 Nothing is patched: what does not have the engine is not recorded. One engine serves any number of clients, sync and
-async; each is given a transport of its own.
+async; each is given a transport of its own. The modes are told in `cassettes.session`.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from cassettes import files, lines, scan
 from cassettes.cassette import Cassette, Strictness
-from cassettes.compare import compared
-from cassettes.errors import CassetteError, CassetteExpired
-from cassettes.interaction import Interaction
+from cassettes.errors import CassetteError
 from cassettes.limits import DEFAULT_LIMITS, Limits
 from cassettes.matching import DEFAULT_MATCHING, Matching
-from cassettes.names import SUFFIXES, cassette_path
 from cassettes.recording import RecordingTransport
-from cassettes.redaction import DEFAULT_REDACTION, Redaction, Vault
+from cassettes.redaction import DEFAULT_REDACTION, Redaction
 from cassettes.replay import ReplayTime, ReplayTransport
+from cassettes.session import Mode, OnExpiry, Review, Session, path_of, resolved, show_and_replace
 from rest_api_client.clock import SYSTEM
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines import open_engine
 from rest_api_client.exceptions import CapabilityError
+from rest_api_client.models import Request, Response
 from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.transport import Capability, Exchange, Transport
 
 if TYPE_CHECKING:
-    from rest_api_client.models import Request, Response
     from rest_api_client.runtime import Runtime
-
-Mode: TypeAlias = Literal["none", "once", "new", "all", "refresh"]
-MODES = ("none", "once", "new", "all", "refresh")
-
-
-def default_mode() -> Mode:
-    """ "none" where the environment variable CI is set, else "once"."""
-    return "none" if os.environ.get("CI", "").lower() not in {"", "0", "false"} else "once"
 
 
 class CassetteEngine:
@@ -70,7 +50,7 @@ class CassetteEngine:
         self.cassette = cassette
         self.path = path
         self.mode = mode
-        self._time: ReplayTime = time
+        self._replay = ReplayTransport(cassette, time=time)
         self._inner = inner
         self._connection = connection
 
@@ -79,7 +59,7 @@ class CassetteEngine:
 
     def bind(self, runtime: Runtime) -> Transport:
         """The transport of one client."""
-        replay = ReplayTransport(self.cassette, time=self._time).bind(runtime)
+        replay = self._replay.bind(runtime)
         if self.mode == "none":
             return replay
         inner = open_engine(
@@ -120,20 +100,14 @@ class _Mixed:
     async def send(self, request: Request, exchange: Exchange) -> Response:
         """Play the recording, or record."""
         found = await self._replay.take(request, exchange, missing_ok=True)
-        if found is not None:
+        if isinstance(found, Response):
             return found
         exchange.proof, exchange.bytes_sent, exchange.phase = False, 0, "queued"
-        return await self._recording.send(request, exchange)
+        return await self._recording.send(found, exchange)
 
     async def aclose(self) -> None:
         """Close the engine that records."""
         await self._recording.aclose()
-
-
-def show_and_replace(difference: str) -> bool:
-    """Write what a refresh changes to standard error, and agree."""
-    sys.stderr.write(difference)
-    return True
 
 
 @contextmanager
@@ -150,10 +124,10 @@ def use_cassette(
     redaction: Redaction = DEFAULT_REDACTION,
     limits: Limits = DEFAULT_LIMITS,
     expires_after: timedelta | None = None,
-    on_expiry: Literal["warn", "fail"] = "warn",
+    on_expiry: OnExpiry = "warn",
     timing: bool = True,
     record_on_error: bool = True,
-    review: Callable[[str], bool] = show_and_replace,
+    review: Review = show_and_replace,
 ) -> Iterator[CassetteEngine]:
     """An engine for clients that plays from a cassette, or records one; the file is written when the block ends.
 
@@ -180,119 +154,13 @@ def use_cassette(
             strictness="strict", recordings that were never played.
         SecretFound: a secret would be written; the old file is still there.
     """
-    path = _path(name, folder)
-    chosen = _mode(mode, path)
-    old, about = files.load(path, limits) if path.exists() else ([], {})
-    _check_age(path, about, expires_after, on_expiry)
-    playable = old if chosen in {"none", "new"} else []
-    cassette = Cassette(playable, matching=matching, strictness=strictness, about=about)
-    engine = CassetteEngine(
-        cassette, path, chosen, time=time, inner=inner, connection=connection or ConnectionOptions()
-    )
-    saving = _Saving(path, chosen, old, cassette, redaction, limits, timing, review)
-    try:
-        yield engine
-    except BaseException:
-        if record_on_error:
-            saving.save()
-        raise
-    saving.save()
-    if strictness == "strict" and cassette.unplayed:
-        left = cassette.unplayed
-        raise CassetteError(
-            f"{path}: {len(left)} of {len(cassette.interactions)} recordings were never played (strictness='strict'): "
-            + "; ".join(each.label for each in left[:5])
+    path = path_of(name, folder)
+    session = Session(
+        path=path, mode=resolved(mode, path), matching=matching, strictness=strictness, redaction=redaction,
+        limits=limits, expires_after=expires_after, on_expiry=on_expiry, timing=timing,
+        record_on_error=record_on_error, review=review,
+    )  # fmt: skip
+    with session.opened() as cassette:
+        yield CassetteEngine(
+            cassette, path, session.mode, time=time, inner=inner, connection=connection or ConnectionOptions()
         )
-
-
-def _path(name: str | Path, folder: str | Path) -> Path:
-    if isinstance(name, Path):
-        files.check_suffix(name)
-        return name
-    suffix = next((each for each in SUFFIXES if str(name).lower().endswith(each)), "")
-    return cassette_path(folder, name[: len(name) - len(suffix)] if suffix else name, suffix or ".yaml")
-
-
-def _mode(mode: Mode | None, path: Path) -> Mode:
-    mode = default_mode() if mode is None else mode
-    if mode not in MODES:
-        raise CassetteError(f"mode={mode!r}: give one of {', '.join(MODES)}")
-    if mode == "none" and not path.exists():
-        raise CassetteError(f"{path} is not there, and mode='none' records nothing: record it with mode='once'")
-    if mode == "once":
-        return "none" if path.exists() else "all"
-    return mode
-
-
-def _check_age(path: Path, about: dict[str, Any], limit: timedelta | None, action: str) -> None:
-    if action not in ("warn", "fail"):
-        raise CassetteError(f"on_expiry={action!r}: give 'warn' or 'fail'")
-    age = recorded_age(about)
-    if limit is None or age is None or age <= limit:
-        return
-    words = f"{path} was recorded {age.days} days ago, and may be {limit.days} days old: mode='refresh' records it anew"
-    if action == "fail":
-        raise CassetteExpired(words)
-    warnings.warn(CassetteExpired(words), stacklevel=5)
-
-
-def recorded_age(about: dict[str, Any]) -> timedelta | None:
-    """How long ago a cassette says it was recorded; None where it does not tell."""
-    try:
-        then = datetime.fromisoformat(str(about["recorded"]))
-    except (KeyError, ValueError):
-        return None
-    now = datetime.fromtimestamp(SYSTEM.time(), UTC)
-    return now - (then if then.tzinfo else then.replace(tzinfo=UTC))
-
-
-class _Saving:
-    """What becomes of the recordings when the block ends."""
-
-    def __init__(
-        self,
-        path: Path,
-        mode: Mode,
-        old: list[Interaction],
-        cassette: Cassette,
-        redaction: Redaction,
-        limits: Limits,
-        timing: bool,
-        review: Callable[[str], bool],
-    ) -> None:
-        self._path, self._mode, self._old, self._cassette = path, mode, old, cassette
-        self._redaction, self._limits, self._timing, self._review = redaction, limits, timing, review
-
-    def save(self) -> None:
-        """Write what was recorded, if anything."""
-        recorded = self._cassette.recorded
-        if self._mode == "none" or not recorded:
-            return
-        kept = self._old if self._mode == "new" else []
-        clean = clean_interactions([*kept, *recorded], self._redaction, self._path, self._cassette.bindings.known())
-        if self._mode == "refresh" and self._old:
-            difference = compared(self._old, clean, str(self._path))
-            if not difference or not self._review(difference):
-                return
-        if kept and self._path.suffix == ".jsonl":
-            added = lines.write_lines(clean[len(kept) :], {}, first=len(kept), timing=self._timing)
-            files.append(self._path, added, self._limits)
-            return
-        about = dict(self._cassette.about) if kept else {}
-        if self._timing:
-            about.setdefault("recorded", datetime.fromtimestamp(SYSTEM.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-        files.replace(self._path, files.render(clean, about, self._path.suffix, timing=self._timing), self._limits)
-
-
-def clean_interactions(
-    interactions: list[Interaction], redaction: Redaction, path: object, bound: dict[str, str] | None = None
-) -> list[Interaction]:
-    """The interactions without their secrets, looked through once more.
-
-    Raises:
-        SecretFound: one is left.
-    """
-    vault = Vault(redaction, bound)
-    clean = vault.scrubbed(interactions)
-    scan.check(clean, vault.secrets() or redaction.known(), path)
-    return clean

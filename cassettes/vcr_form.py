@@ -12,13 +12,14 @@ What vcrpy has no place for stands where it does not look, and where other reade
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias, cast
 
 from cassettes.errors import CassetteError
-from cassettes.interaction import Asked, Failure, Fields, Interaction
+from cassettes.interaction import Asked, Failure, Fields, Interaction, check_text
 from cassettes.messages import decoded
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.script import Chunk, Delay, End, Head, Script, Stall, Step
@@ -110,23 +111,27 @@ def read_failure(entry: Tree) -> Interaction:
 
 def read_asked(request: Any) -> Asked:
     """A request of the tree."""
-    return Asked(str(request["method"]), str(request["uri"]), _fields(request.get("headers")), _body(request["body"]))
+    asked = Asked(str(request["method"]), str(request["uri"]), _fields(request.get("headers")), _body(request["body"]))
+    check_text(asked)
+    return asked
 
 
 def _body(value: Any) -> bytes:
     if value is None:
         return b""
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, list):  # an iterator's pieces
+    if isinstance(value, bytes | bytearray):
+        return bytes(value)
+    if isinstance(value, list | tuple) and all(isinstance(each, bytes | str) for each in value):  # an iterator's pieces
         return b"".join(map(_body, value))
+    if isinstance(value, dict | list | tuple):  # what aiohttp was given as `json=`
+        return json.dumps(value).encode()
     return str(value).encode("utf-8", "surrogatepass")
 
 
 def _fields(headers: Any) -> Fields:
     found: list[tuple[str, str]] = []
     for name, values in (headers or {}).items():
-        for value in values if isinstance(values, list) else [values]:
+        for value in values if isinstance(values, list | tuple) else [values]:
             text = value.decode("latin-1") if isinstance(value, bytes) else _word(value)
             found.append((str(name).lower(), text))
     return tuple(found)
@@ -145,12 +150,13 @@ def _status(response: Tree) -> tuple[int, str | None]:
 
 def _script(place: int, response: Tree) -> Script:
     try:
-        return _read_script(response)
+        return read_answer(response)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CassetteError(f"the response of interaction {place} cannot be read: {error}") from error
 
 
-def _read_script(response: Tree) -> Script:
+def read_answer(response: Tree) -> Script:
+    """The script of a response of the tree."""
     status, reason = _status(response)
     headers = [(name, _line(value)) for name, value in _fields(response.get("headers"))]
     if "status_code" in response:
@@ -247,17 +253,8 @@ def text_or_bytes(data: bytes) -> str | bytes:
 
 
 def _entry(each: Interaction, *, timing: bool) -> Tree:
-    head = each.head
-    if head is None:
-        raise ConfigurationError("an answer without a head")  # `plain` says otherwise
-    headers: dict[str, list[str]] = {}
-    for name, value in head.headers:
-        headers.setdefault(name, []).append(value)
-    response: Tree = {
-        "status": {"code": head.status, "message": head.reason or ""},
-        "headers": headers,
-        "body": {"string": text_or_bytes(each.body)},
-    }
+    response = write_answer(each)
+    response["body"] = {"string": text_or_bytes(each.body)}
     ours: Tree = {"pieces": _pieces(each.script)} if timing else {}
     if each.abandoned:
         ours["abandoned"] = True
@@ -266,6 +263,18 @@ def _entry(each: Interaction, *, timing: bool) -> Tree:
     if ours := {key: value for key, value in ours.items() if value}:
         response[OURS] = ours
     return {"request": write_asked(each.asked), "response": response}
+
+
+def write_answer(each: Interaction) -> Tree:
+    """A response of the tree, its body as bytes; without what vcrpy has no place for."""
+    head = each.head
+    if head is None:
+        raise ConfigurationError("an answer without a head")  # `plain` says otherwise
+    headers: dict[str, list[str]] = {}
+    for name, value in head.headers:
+        headers.setdefault(name, []).append(value)
+    status = {"code": head.status, "message": head.reason or ""}
+    return {"status": status, "headers": headers, "body": {"string": each.body}}
 
 
 def _pieces(script: Script) -> str:

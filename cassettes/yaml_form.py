@@ -91,8 +91,7 @@ class _Reader:
         elif kind is yaml.AliasEvent:
             return self._alias(event.anchor)
         else:
-            if depth >= self._limits.depth:
-                raise CassetteError(f"the cassette is nested deeper than {self._limits.depth} levels: no cassette is")
+            self._limits.check_tree(0, depth + 1)
             return self._collection(event, kind, depth + 1)
         if event.anchor is not None:
             self._anchors[event.anchor] = (value, 1)
@@ -101,11 +100,7 @@ class _Reader:
     def _collection(self, event: Any, kind: Any, depth: int) -> Any:
         before = self._nodes
         value = self._mapping(event.tag, depth) if kind is yaml.MappingStartEvent else self._list(event.tag, depth)
-        if self._nodes > self._limits.nodes:
-            raise CassetteError(
-                f"the cassette has more than {self._limits.nodes} values, aliases counted with what they stand for: "
-                "split it, or give limits=Limits(nodes=...)"
-            )
+        self._limits.check_tree(self._nodes, depth)
         if event.anchor is not None:
             self._anchors[event.anchor] = (value, self._nodes - before + 1)
         return value
@@ -197,8 +192,14 @@ def _unwrapped(tag: str, found: dict[Any, Any]) -> Any:
 # ---------------------------------------------------------------------- writing
 
 
-def dump(tree: Any) -> str:
-    """The document in vcrpy's form."""
+def dump(tree: Any, limits: Limits = DEFAULT_LIMITS) -> str:
+    """The document in vcrpy's form.
+
+    Raises:
+        CassetteError: beyond the limits, so that it could not be read again.
+    """
+    nodes, depth = _measured(tree)
+    limits.check_tree(nodes, depth)
     out = io.StringIO()
     emitter = _EMITTER(out)
     emit = emitter.emit
@@ -208,6 +209,16 @@ def dump(tree: Any) -> str:
     emit(yaml.DocumentEndEvent(explicit=False))
     emit(yaml.StreamEndEvent())
     return out.getvalue()
+
+
+def _measured(node: Any) -> tuple[int, int]:
+    """How many values a tree has, counted as they are when it is read, and how deep it is."""
+    if not isinstance(node, dict | list):
+        return 1, 0
+    below: list[Any] = list(node.values()) if isinstance(node, dict) else node
+    found = [_measured(each) for each in below]
+    keys = len(node) if isinstance(node, dict) else 0
+    return 1 + keys + sum([nodes for nodes, _ in found]), 1 + max([depth for _, depth in found], default=0)
 
 
 _MAP = yaml.MappingStartEvent(None, f"{_TAG}map", True, flow_style=False)

@@ -87,7 +87,7 @@ def test_a_file_that_cannot_be_read_says_so(tmp_path: Path) -> None:
         load(tmp_path / "a.pickle")
     with pytest.raises(CassetteError, match="cannot write"):
         replace(path / "below.yaml", "")
-    with pytest.raises(CassetteError, match="cannot write"):
+    with pytest.raises(CassetteError, match="cannot read"):
         append(tmp_path / "none.jsonl", "")
     with pytest.raises(CassetteError, match="limits"):
         Limits(size=1).check_size(2, path)

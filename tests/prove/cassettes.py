@@ -25,7 +25,7 @@ from vcr.serializers import yamlserializer
 from cassettes import CassetteError, Limits, RecordingTransport, ReplayTransport, cassette_path, files, use_cassette
 from cassettes.cassette import Cassette
 from cassettes.redaction import Redaction
-from cassettes.use import clean_interactions
+from cassettes.session import clean_interactions
 from rest_api_client.client import APIClient
 from rest_api_client.clock import SYSTEM
 from rest_api_client.engines.scripted import ScriptedTransport, respond
