@@ -13,11 +13,14 @@ unread sends RST where a FIN was wanted: then the FIN goes first, and the rest i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import itertools
 import socket
 import struct
 import termios
+import types
+from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from starlette.types import Receive, Scope, Send
@@ -47,6 +50,8 @@ _GLANCE = 0.001
 
 _MOST_EARLY = 65_536
 """Bytes kept of a request that comes before the answer to the one before it is complete."""
+
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 _numbers = itertools.count(1)
 
@@ -201,6 +206,23 @@ class Connection(_Protocol):
 class ToolsWire(Connection, HttpToolsProtocol):
     """uvicorn's HTTP/1.1 on httptools, with a way below it."""
 
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """Begin at once: most answers are known at once, and need no task and no turn of the loop."""
+        running = cycle.run_asgi(app)
+        try:
+            awaited = running.send(None)
+        except StopIteration:
+            return
+        task = self.loop.create_task(cast("Coroutine[Any, Any, None]", _going_on(running, awaited)))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    @property
+    def bodiless(self) -> bool:
+        """Whether the request has come to its end, or will without a body (RFC 9112, section 6.3)."""
+        fields = self.cycle.scope["headers"]
+        return super().bodiless or not any(name in _FRAMING for name, _ in fields)
+
     @property
     def ready(self) -> bool:
         """Whether `send` may answer in uvicorn's place."""
@@ -220,6 +242,19 @@ class ToolsWire(Connection, HttpToolsProtocol):
         self.transport.write(b"".join((status_line, *own, rest)))
         cycle.message_event.set()
         cycle.on_response()
+
+
+@types.coroutine
+def _going_on(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+    """What is left of a coroutine that has begun, for a task."""
+    with contextlib.suppress(StopIteration):
+        while True:
+            try:
+                value = yield awaited
+            except BaseException as error:
+                awaited = running.throw(error)
+            else:
+                awaited = running.send(value)
 
 
 class H11Wire(Connection, H11Protocol):  # type: ignore[misc]  # two protocols of one shape, related by nothing
@@ -316,9 +351,11 @@ async def _play(script: Script, request: _Request, send: Send) -> None:
     if answer is None and (refusal := _refusal(script, request)) is not None:
         script = request.performance.refuse(refusal)
         answer = plain(script, request.method)
+    if answer is not None and _sent_whole(answer, request):
+        return
+    await asyncio.sleep(0)  # until uvicorn has read all that came with the head
     if answer is not None:
-        if not _sent_whole(answer, request):
-            await _send_plain(script, answer.fields, request, send)
+        await _send_plain(script, answer.fields, request, send)
         return
     if isinstance(script.ending, End | Stale) and request.performance.upload != 0 and not await request.finish():
         request.performance.gone()
