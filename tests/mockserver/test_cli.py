@@ -14,6 +14,7 @@ import pytest
 from mockserver import EvenLatency, Latency, MockServer
 from mockserver.cli import _parser, _server, main
 from mockserver.option_values import latency, rate
+from tests.patience import HANGS
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def test_it_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
         assert httpx.get(f"{url}/health").status_code == 200
         with httpx.stream("GET", f"{url}/sse?count=2&interval=60"):
             running.send_signal(number)
-            _, errors = running.communicate(timeout=5)
+            _, errors = running.communicate(timeout=HANGS)
         assert (running.returncode, errors) == (0, "")
 
 
@@ -46,7 +47,7 @@ def test_the_log_is_one_line_per_request() -> None:
         httpx.get(f"{url}/users/1?a=b", headers={"x-call-id": "c1", "x-attempt": "1"})
         httpx.get(f"{url}/%1b%0a")
         running.terminate()
-        _, errors = running.communicate(timeout=5)
+        _, errors = running.communicate(timeout=HANGS)
     first, second = errors.splitlines()
     assert "502" in first
     assert "GET /users/1?a=b" in first
@@ -60,7 +61,7 @@ def test_the_log_can_be_json() -> None:
         with pytest.raises(httpx.ReadError):
             httpx.get(f"{url}/users/1")
         running.terminate()
-        _, errors = running.communicate(timeout=5)
+        _, errors = running.communicate(timeout=HANGS)
     entry = json.loads(errors)
     assert (entry["path"], entry["status"], entry["accepted"]) == ("/users/1", None, False)
 

@@ -14,6 +14,7 @@ from mockserver.cli import _parser, _server, main
 from mockserver.faults import ParetoLatency
 from mockserver.option_values import latency
 from tests.mockserver.test_cli import process
+from tests.patience import HANGS
 
 STUBS = """\
 - when: {method: GET, path: "/greeting/{name}"}
@@ -86,7 +87,7 @@ def test_the_token_can_go_to_a_file(tmp_path: Path) -> None:
         url = line.split()[3]
         assert httpx.get(f"{url}/health", headers={"authorization": f"Bearer {token}"}).status_code == 200
         running.terminate()
-        assert running.wait(5) == 0
+        assert running.wait(HANGS) == 0
     assert not file.exists()
 
 
@@ -104,7 +105,7 @@ def test_check_tells_at_the_end_which_rules_were_broken() -> None:
             for attempt in ("1", "2") if broken else ():
                 httpx.get(f"{url}/users/1", headers={"x-call-id": "impatient", "x-attempt": attempt})
             running.terminate()
-            output, errors = running.communicate(timeout=5)
+            output, errors = running.communicate(timeout=HANGS)
         assert (running.returncode, errors) == (int(broken), "")
         assert ("broken: retry_after" in output) is broken
         assert ("no rule of good behaviour was broken" in output) is not broken

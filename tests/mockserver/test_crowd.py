@@ -1,6 +1,4 @@
-"""Slow connections keep nobody waiting; a thousand of them are a matter of `make prove`."""
-
-import time
+"""Slow connections keep nobody waiting; a thousand of them, and how long that takes, are a matter of `make prove`."""
 
 import httpx
 
@@ -8,11 +6,12 @@ from tests.mockserver.crowd import answer_time, crowd
 
 
 def test_fifty_slow_connections_keep_nobody_waiting() -> None:
-    """A normal request, and the admin API, answer as if they were alone; stopping takes no time either."""
+    """A normal request, and the admin API, answer before any of them has ended, and so does stopping."""
     with crowd(50) as server:
-        assert min(answer_time(server) for _ in range(5)) < 0.1
+        for _ in range(5):
+            answer_time(server)
         health = httpx.get(f"{server.admin.url}/health", headers=server.admin.headers)
         assert health.json()["status"] == "ok"
-        began = time.perf_counter()
+        assert server.journal.counts["in_flight"] == 50
         server.stop()
-        assert time.perf_counter() - began < 1.0
+        assert server.journal.counts["in_flight"] == 0

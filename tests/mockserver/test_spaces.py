@@ -16,6 +16,7 @@ from mockserver.stubs import Stubs, stub
 from rest_api_client import APIClient, VirtualClock
 from rest_api_client.script import Chunk, End, Head, Script
 from rest_api_client.utils import parse_http_date
+from tests.patience import HANGS, wait_until
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def test_no_path_leads_out_of_a_space(server: MockServer) -> None:
 
 
 def raw(server: MockServer, path: str) -> int:
-    with socket.create_connection((server.host, server.port), timeout=5) as sock:
+    with socket.create_connection((server.host, server.port), timeout=HANGS) as sock:
         sock.sendall(f"GET {path} HTTP/1.1\r\nhost: stage\r\nconnection: close\r\n\r\n".encode())
         return int(b"".join(iter(lambda: sock.recv(65536), b"")).split()[1])
 
@@ -191,7 +192,7 @@ def test_a_request_in_flight_ends_in_the_journal_it_began_in(server: MockServer)
     with httpx.stream("GET", f"{server.url}/sse?count=2&interval=60"):
         server.reset()
         assert before.counts["in_flight"] == 1
-    before.wait_until_quiet()
+    before.wait_until_quiet(HANGS)
     assert (before.counts["requests"], server.journal.counts["requests"]) == (1, 0)
 
 
@@ -222,11 +223,7 @@ def test_a_door_that_is_set_while_the_server_runs_closes() -> None:
 
 
 def until(server: MockServer, door: str) -> None:
-    for _ in range(500):
-        if server.gate.door == door:
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError(f"the door is {server.gate.door}")
+    wait_until(lambda: server.gate.door == door)
 
 
 def test_a_closed_door_of_a_space_cuts_its_requests_only(server: MockServer) -> None:

@@ -14,6 +14,7 @@ from mockserver.admin import AdminSettings
 from mockserver.faults import FaultRule, Plan
 from mockserver.stubs import stub
 from rest_api_client.script import End, Head, Script
+from tests.patience import HANGS
 
 STUB = {"when": {"method": "GET", "path": "/x"}, "answer": {"json": {"a": 1}}}
 
@@ -237,7 +238,7 @@ def test_nothing_on_the_servers_port_blocks_it(both: Both) -> None:
 
     def hang(seen: object, captures: object) -> Script:
         taken.set()
-        released.wait(5)
+        released.wait(HANGS)
         return Script(Head(204), End())
 
     made = stub("GET", "/hang")
@@ -245,7 +246,7 @@ def test_nothing_on_the_servers_port_blocks_it(both: Both) -> None:
     asking = threading.Thread(target=both.get, args=("/hang",))
     asking.start()
     try:
-        assert taken.wait(5)
+        assert taken.wait(HANGS)
         assert both.ask("GET", "/health")["status"] == "ok"
         assert both.ask("GET", "/journal")["counts"]["in_flight"] == 1
     finally:

@@ -12,6 +12,7 @@ from mockserver import MockServer
 from mockserver.asgi import status_of
 from mockserver.seen import Seen
 from mockserver.stubs import stub
+from tests.patience import HANGS
 
 BODY = b'{"when":{"path":"/evil"},"answer":{"status":200}}'
 """What every attack wants: a stub of its own."""
@@ -56,11 +57,12 @@ class Request:
     def send(self) -> bytes:
         kept_open = "connection" not in dict(self.fields)
         received = bytearray()
-        with socket.create_connection(("127.0.0.1", int(self.port)), timeout=0.3 if kept_open else 5) as sock:
+        with socket.create_connection(("127.0.0.1", int(self.port)), timeout=HANGS) as sock:
             try:
                 sock.sendall(self.head().encode("latin-1") + self.body)
                 while data := sock.recv(65536):
                     received += data
+                    sock.settimeout(0.3 if kept_open else HANGS)
             except (ConnectionError, TimeoutError):
                 assert kept_open or not received
         return bytes(received)

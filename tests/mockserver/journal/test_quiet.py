@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from mockserver.journal import Entry, Journal
+from tests.patience import HANGS
 
 
 def opened(journal: Journal, path: str = "/", **rest: str) -> Entry:
@@ -26,7 +27,7 @@ def test_it_waits_for_what_is_in_flight() -> None:
     entry = opened(journal)
     timer = threading.Timer(0.03, journal.close, (entry, 1.0))
     timer.start()
-    journal.wait_until_quiet(5.0)
+    journal.wait_until_quiet(HANGS)
     assert entry.finished == 1.0
     timer.join()
 
@@ -36,7 +37,7 @@ def test_it_waits_for_silence() -> None:
     journal = Journal()
     journal.close(opened(journal), 1.0)
     began = time.monotonic()
-    journal.wait_until_quiet(5.0, quiet=0.03)
+    journal.wait_until_quiet(HANGS, quiet=0.03)
     assert time.monotonic() - began > 0.02
     journal.wait_until_quiet(0.001, quiet=0.02)
 
@@ -64,7 +65,7 @@ def test_a_loop_goes_on_while_it_waits(backend: str) -> None:
 
     async def main() -> None:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(journal.until_quiet, 5.0)
+            tasks.start_soon(journal.until_quiet, HANGS)
             await anyio.sleep(0.01)
             journal.close(entry, 1.0)
 

@@ -15,7 +15,8 @@ from mockserver.matching.patterns import compile_pattern
 from mockserver.seen import Seen
 from rest_api_client.exceptions import ConfigurationError
 
-MOST = 0.25
+MOST = 10.0
+"""Seconds: what is not bounded takes hours. How long it does take is a matter of `make prove`."""
 
 SLOW = [
     r"(a+)+$", r"(a|aa)+$", r"(a|a?)+$", r"(.*a){20}", r"(.*a){1,100}x", r"(a{1,900}){1,900}$", r"(?:a?){500}a{500}",
@@ -64,7 +65,7 @@ DOCUMENTS = [
 
 
 def seconds(act: Callable[[], object]) -> float:
-    """The time this thread computed; on an idle machine no other passes, since nothing here waits."""
+    """The time this thread computed, whatever else the machine does."""
     started = time.thread_time()
     act()
     return time.thread_time() - started

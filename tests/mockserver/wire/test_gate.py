@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
@@ -177,14 +178,18 @@ def test_what_makes_no_sense_is_refused(asked: dict[str, object], message: str) 
 def test_phases_open_and_close_the_gate() -> None:
     """From 60 ms after the first request connections are refused, those that stand are reset, and later all is well."""
     schedule = Schedule((Phase(start=0.06, duration=0.15, connection="refused"),))
+    now = 0.0
     with MockServer(resources={"users": 1}, faults=Faults(Plan(schedule=schedule))) as server:
+        server.go_by(lambda: now, time.time)
         with closing(connect(server.port)) as standing:
             standing.sendall(get(path="/users/1"))
             assert listen(standing, whole).data.startswith(OK)
+            now = 0.1
             wait_until(lambda: server.gate.door == "refused")
             with pytest.raises(ConnectionRefusedError):
                 connect(server.port)
             standing.sendall(get(path="/users/1"))
             assert listen(standing).end == "RST"
+        now = 0.3
         wait_until(lambda: server.gate.door == "open")
         assert passes(server)
