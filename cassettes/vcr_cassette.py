@@ -121,8 +121,13 @@ class _Beneath(VcrCassette):  # type: ignore[misc]
 
 
 def _asked(request: Any) -> Asked:
-    body = request.body_bytes
-    body = body if isinstance(body, bytes | bytearray | str | dict | list | tuple) else None
+    body = request.body  # of a file or an iterator a new one each time
+    if hasattr(body, "read"):
+        body = body.read()
+    elif isinstance(body, Iterator):
+        body = list(body)
+    elif not isinstance(body, bytes | bytearray | str | dict | list | tuple):
+        body = None  # a form of aiohttp's, which vcrpy does not open either
     return read_asked({"method": request.method, "uri": request.uri, "headers": request.headers, "body": body})
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
-import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,19 +14,35 @@ from hypothesis import strategies as st
 
 from cassettes import CassetteError, cassette_path, files, yaml_form
 from cassettes.files import append, load, parse, render, replace
+from cassettes.interaction import Asked, Interaction
 from cassettes.limits import Limits
 from cassettes.names import SUFFIXES
+from rest_api_client.script import End, Head, Script
 from tests.cassettes.hostile import hostile_names, hostile_yaml
 
 
 @pytest.mark.parametrize("text", hostile_yaml(60))
-def test_a_hostile_file_runs_nothing_and_ends_soon(text: str, tmp_path: Path) -> None:
-    """It is refused, or it was harmless."""
+def test_a_hostile_file_runs_nothing_and_ends_soon(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused, or it was harmless; and no more of it is looked at than it is long, or than is allowed."""
     trap = tmp_path / "ran"
-    began = time.process_time()
+    events = 0
+
+    class Counting:
+        def __init__(self, text: str) -> None:
+            self._get = parser(text).get_event
+
+        def get_event(self) -> Any:
+            nonlocal events
+            events += 1
+            return self._get()
+
+    parser = yaml_form._PARSER
+    monkeypatch.setattr(yaml_form, "_PARSER", Counting)
+    text = text.replace("TRAP", str(trap))
     with suppress(CassetteError):
-        parse(text.replace("TRAP", str(trap)), ".yaml", Limits(nodes=100_000))
-    assert time.process_time() - began < 2
+        for each in parse(text, ".yaml", Limits(nodes=100_000))[0]:
+            _ = each.script
+    assert events <= min(2 * len(text) + 10, 300_000)
     assert not trap.exists()
 
 
@@ -66,6 +83,19 @@ def test_a_file_beyond_its_limits_is_refused(text: str, limits: Limits, words: s
     """Depth, aliases that grow, and what refers to itself."""
     with pytest.raises(CassetteError, match=words):
         yaml_form.load(text, limits)
+
+
+def test_what_could_not_be_read_again_is_not_written() -> None:
+    """The limits of reading hold for writing."""
+    nested: Any = []
+    for _ in range(40):
+        nested = [nested]
+    with pytest.raises(CassetteError, match="deeper than 32"):
+        yaml_form.dump(nested)
+    with pytest.raises(CassetteError, match="more than 9 values"):
+        yaml_form.dump({"a": [1, 2, 3], "b": {"c": [4, 5]}}, Limits(nodes=9))
+    text = yaml_form.dump({"a": [1, 2, 3], "b": {"c": [4, 5]}}, Limits(nodes=12))
+    assert yaml_form.load(text, Limits(nodes=12))["a"] == [1, 2, 3]
 
 
 def test_aliases_are_read_where_they_are_few() -> None:
@@ -146,6 +176,11 @@ def test_a_line_that_was_cut_by_a_kill_does_not_count(tmp_path: Path) -> None:
         ("{\n", "line 1 is no JSON"),
         (HEAD + '{"n":0}\n' + TOLD, "line 2 is no request"),
         (HEAD + ASKED + '{"n":0}\n', "line 3 is no answer"),
+        (HEAD + ASKED.replace('"GET"', "7") + TOLD, "line 2 is no request"),
+        (HEAD + ASKED.replace("[]", '[["a",["b"]]]') + TOLD, "line 2 is no request"),
+        (HEAD + ASKED.replace("api.test", "\\ud800") + TOLD, "line 2 is no request"),
+        (HEAD + ASKED.replace("[]", '[],"body":7') + TOLD, "line 2 is no request"),
+        (HEAD + ASKED + '{"n":0,"steps":[[0,"head",200,null,[]],[0,"chunk",7],[0,"end"]]}\n', "line 3 is no answer"),
         (HEAD + ASKED + '{"n":0,"steps":[[0,"dance"]]}\n', "line 3 is no answer"),
         (HEAD + ASKED + '{"n":0,"script":{"version":9}}\n', "version 9"),
         (HEAD + ASKED + '{"n":0,"error":"os.system","steps":[[0,"reset"]]}\n', "no failure a cassette knows"),
@@ -169,6 +204,31 @@ def test_json_holds_text_alone() -> None:
     text = render(*parse(f"interactions: [{{{asked}, {told}}}]", ".yaml"), ".yaml")
     with pytest.raises(CassetteError, match=r"\.yaml or \.jsonl"):
         render(*parse(text, ".yaml"), ".json")
+
+
+def test_json_that_is_none_is_refused() -> None:
+    """Numbers beyond all measure, and half of a character in a text that is written as YAML."""
+    with pytest.raises(CassetteError, match="no JSON"):
+        parse("9" * 5000, ".json")
+    asked = {"method": "GET", "uri": "u", "body": "", "headers": {}}
+    told: dict[str, Any] = {"status": {"code": 200, "message": "OK"}, "headers": {}, "body": {"string": "\ud800"}}
+    tree = {"interactions": [{"request": asked, "response": told}], "version": 1}
+    found, about = parse(json.dumps(tree), ".json")
+    with pytest.raises(CassetteError, match="half of a character"):
+        render(found, about, ".yaml")
+    asked["uri"] = "\ud800"
+    with pytest.raises(CassetteError, match="interaction 0"):
+        parse(json.dumps(tree), ".json")
+
+
+def test_a_number_that_is_none_is_kept_as_text() -> None:
+    """NaN is no JSON, and neither is a line with it."""
+    body = b'{"a": NaN}'
+    json_fields = (("content-type", "application/json"),)
+    given = [Interaction(Asked("POST", "https://api.test/", json_fields, body), Script(Head(204), End()))]
+    text = render(given, {}, ".jsonl")
+    assert '"body":"{\\"a\\": NaN}"' in text
+    assert parse(text, ".jsonl")[0][0].asked.body == body
 
 
 NAMES = hostile_names(400)

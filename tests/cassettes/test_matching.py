@@ -118,6 +118,17 @@ def test_own_matchers_say_why_not() -> None:
     assert not answers(Asked("GET", URL), Asked("GET", URL), lambda asked, recorded: False)
 
 
+def test_an_own_matcher_may_look_at_the_cassette() -> None:
+    """What was played decides what comes next; nothing is held that it would wait for."""
+    recorded = [Interaction(Asked("GET", URL), Script(Head(200 + n), End())) for n in range(2)]
+
+    def second_first(asked: Asked, of: Asked) -> bool:
+        return bool(cassette.played) or of is not recorded[0].asked
+
+    cassette = Cassette(recorded, matching=Matching(on=("method", second_first)))
+    assert [cassette.play(Asked("GET", URL)) for _ in range(2)] == [recorded[1], recorded[0]]
+
+
 @pytest.mark.parametrize(
     "options",
     [{"on": ()}, {"on": ("hsot",)}, {"ignore": ("$.a[",)}, {"ignore": ("$",)}, {"ignore": ("$..a",)}],

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cassettes import CassetteMiss, Redaction, SecretFound, load, use_cassette
+from cassettes import CassetteMiss, Matching, Redaction, SecretFound, load, use_cassette
 from cassettes.interaction import Asked, Interaction
 from cassettes.redaction import Vault
 from cassettes.scan import scan
@@ -104,6 +104,75 @@ def test_secrets_in_bodies_become_placeholders(body: str, kind: str, expected: s
     assert dict(clean.head.headers)["content-length"] == str(len(clean.body))
     sent = scrub(Asked("POST", "https://api.test/", (("content-type", kind),), body.encode()))
     assert sent.asked.body == clean.body
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", f'{{"tokens": ["{SECRET}", "no"], "n": 1}}'),
+        ("application/json", f'{{"pass\\u0077ord": "{SECRET}"}}'),
+        ("application/json", f'{{"sessionKey": "{SECRET}"}}'),
+        ("application/json", f'{{"name": "password", "value": "{SECRET}"}}'),
+        ("application/json", json.dumps({"a": json.dumps({"b": json.dumps({"password": SECRET})})})),
+        ("application/json", json.dumps({"query": f'mutation {{ login(password: "{SECRET}") {{ id }} }}'})),
+        ("application/json", json.dumps({"next": f"https://x.test/?page=2&X-Amz-Signature={SECRET}"})),
+        ("application/json", json.dumps({"dsn": f"postgres://ada:{SECRET}@db/x"})),
+        ("application/x-www-form-urlencoded", f"payload=%7B%22token%22%3A%22{SECRET}%22%7D"),
+        ("application/x-www-form-urlencoded", f"user%5Bpassword%5D={SECRET}"),
+        ("", f"user=ada&password={SECRET}"),
+        ("multipart/form-data", f"--b\r\ncontent-disposition: form-data; name=api_key\r\n\r\n{SECRET}\r\n--b--"),
+        ("text/xml", f"<Password><![CDATA[{SECRET}]]></Password>"),
+        ("text/xml", f'<user name="ada" password="{SECRET}"/>'),
+        ("text/html", f'<form><input type="hidden" name="csrf_token" value="{SECRET}"></form>'),
+        ("text/plain", f"user: ada\npassword: {SECRET}\n"),
+        ("text/plain", f"export API_KEY={SECRET}\n"),
+        ("text/plain", f"{{'password': '{SECRET}'}}"),
+    ],
+)
+def test_secrets_are_found_in_whatever_a_body_is_written_in(kind: str, body: str) -> None:
+    """By the name before them; what is around them stays, and an answer is treated as a request is."""
+    clean = scrub(answer=body.encode(), kind=kind)
+    assert SECRET not in clean.body.decode()
+    before, after = body.split(SECRET)
+    assert clean.body.decode().startswith(before[:9])
+    assert clean.body.decode().endswith(after[-1:])
+    sent = scrub(Asked("POST", "https://api.test/", (("content-type", kind),) if kind else (), body.encode()))
+    assert SECRET not in sent.asked.body.decode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"max_tokens": 4096, "usage": {"total_tokens": 12345, "prompt_tokens_details": {"cached_tokens": 1024}}}',
+        '{"code": "E_NOT_FOUND", "key": "customer", "message": "use key: \'name\'"}',
+        '{"name": "colour", "value": "a1b2c3d4e5f6"}',
+        "<p>Enter your code below.</p><input name='city' value='Paris75001'>",
+        "see https://docs.test/?page=2&sort=name or mail ada@api.test",
+        "key: value\ncode: 42\n",
+    ],
+)
+def test_what_is_no_secret_stays(body: str) -> None:
+    """Numbers of tokens, error codes, plain words under an ambiguous name."""
+    assert scrub(answer=body.encode(), kind="text/plain").body.decode() == body
+
+
+def test_a_compressed_upload_is_looked_into(tmp_path: Path) -> None:
+    """It is kept decoded, its bindings found, and a body that is compressed again matches it."""
+    path = tmp_path / "upload.yaml"
+    matching = Matching(on=("method", "path", "body"))
+
+    def send(secret: str, **options: Any) -> str:
+        body = gzip.compress(json.dumps({"password": secret, "n": 1}).encode())
+        with (
+            use_cassette(path, matching=matching, **options) as cassette,
+            APIClient(base_url="https://api.test", engine=cassette) as client,
+        ):
+            fields = {"content-encoding": "gzip", "content-type": "application/json"}
+            return client.post("/", content=body, headers=fields).text
+
+    send(SECRET, mode="all", inner=ScriptedTransport(respond(200, content=f"hello {SECRET}")))
+    assert load(path)[0][0].asked.body == b'{"password": "<password-1>", "n": 1}'
+    assert send("another-one-99", mode="none") == "hello another-one-99"
 
 
 def test_equal_secrets_share_a_placeholder_wherever_they_stand() -> None:

@@ -12,7 +12,16 @@ from typing import Any
 import httpx
 import pytest
 
-from cassettes import CassetteError, CassetteExpired, CassetteMiss, Limits, default_mode, load, use_cassette
+from cassettes import (
+    CassetteError,
+    CassetteExpired,
+    CassetteMiss,
+    Limits,
+    Matching,
+    default_mode,
+    load,
+    use_cassette,
+)
 from mockserver import MockServer
 from rest_api_client.async_client import AsyncAPIClient
 from rest_api_client.client import APIClient
@@ -119,6 +128,44 @@ def test_refresh_shows_what_changes_before_it_replaces(tmp_path: Path, capsys: p
     assert path.read_bytes() != before
 
 
+def test_a_refresh_renews_the_date_and_asks_nobody_where_nothing_differs(tmp_path: Path) -> None:
+    """Or an old recording would warn for ever; secrets of an old file are not shown as a difference."""
+    path = tmp_path / "a.yaml"
+    ask(path, "/a?token=first-secret-1", mode="all")
+    old = path.read_text().replace("recorded: '20", "recorded: '19").replace("%3Ctoken-1%3E", "first-secret-1")
+    path.write_text(old)
+
+    def review(difference: str) -> bool:
+        raise AssertionError(difference)
+
+    day = timedelta(days=1)
+    assert ask(path, "/a?token=second-secret-2", mode="refresh", review=review, expires_after=day) == [1]
+    assert ask(path, "/a?token=x", mode="none", expires_after=day, on_expiry="fail") == [1]
+    assert "first-secret-1" not in path.read_text()
+
+
+def test_a_body_that_can_be_read_once_is_recorded_where_it_was_read_for_matching(tmp_path: Path) -> None:
+    """Mode "new" compares the body first, and sends it then."""
+    path = tmp_path / "once.yaml"
+    matching = Matching(on=("method", "path", "body"))
+
+    def echo(request: Request, index: int) -> Script:
+        return respond(200, content="answered")
+
+    def send(mode: Any, *bodies: bytes, **options: Any) -> list[str]:
+        with (
+            use_cassette(path, mode=mode, inner=ScriptedTransport(echo), **options) as cassette,
+            APIClient(base_url="https://api.test", engine=cassette) as client,
+        ):
+            return client.post("/", content=iter([body])).text
+
+    for body, mode in ((b"one", "all"), (b"two", "new"), (b"one", "new")):
+        assert send(body, mode, matching=matching) == "answered"
+    assert [each.asked.body for each in load(path)[0]] == [b"one", b"two"]
+    send("new", b"three", b"four", b"five")  # nothing compares bodies now: two play
+    assert [each.asked.body for each in load(path)[0]] == [b"one", b"two", b"five"]
+
+
 def test_the_default_mode_records_nothing_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     """CI is the variable that every service sets."""
     monkeypatch.setenv("CI", "true")
@@ -156,8 +203,9 @@ def test_old_recordings_warn_or_fail_and_are_never_made_anew(tmp_path: Path) -> 
     day = timedelta(days=1)
     assert ask(path, "/a", mode="none", expires_after=day, on_expiry="fail") == [1]
     path.write_text(path.read_text().replace("recorded: '20", "recorded: '19"))
-    with pytest.warns(CassetteExpired, match="mode='refresh'"):
+    with pytest.warns(CassetteExpired, match="mode='refresh'") as caught:
         assert ask(path, "/a", mode="once", expires_after=day) == [1]
+    assert caught[0].filename == __file__
     with pytest.raises(CassetteExpired):
         ask(path, "/a", mode="none", expires_after=day, on_expiry="fail")
     ask(path, "/a", mode="all", timing=False)
