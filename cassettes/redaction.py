@@ -231,11 +231,11 @@ class Vault:
             while begin >= 0:
                 edits.append((begin, begin + len(value), self._everywhere[value]))
                 begin = text.find(value, begin + len(value))
-        # The longest first where two begin at one place: a secret may begin with another.
-        return ordered(sorted(edits, key=lambda e: (e[0], -e[1]))) if len(edits) < 2 else _longest(edits)
+        return _longest(edits)
 
 
 def _longest(edits: list[Edit]) -> list[Edit]:
+    """In order, the longest where two begin at one place: a secret may begin with another."""
     kept: list[Edit] = []
     for edit in sorted(edits, key=lambda e: (e[0], -e[1])):
         if not kept or edit[0] >= kept[-1][1]:
