@@ -57,7 +57,7 @@ def _task(server: Wire, setup: Setup, terms: Terms) -> Task:
     if server.secure is None:
         raise Missing("TLS and HTTP/2: the benchmark's server was built without OpenSSL's headers")
     url = f"{server.secure}/small"
-    return Task("json", url, terms.pick(0.6, 0.08), Setup(setup.connections, server.ca, setup.http2))
+    return Task("json", url, terms.pick(0.6, 0.08), Setup(setup.connections, server.ca, setup.http2), setup.connections)
 
 
 def _claims(cost: dict[str, Series]) -> tuple[Claim, ...]:

@@ -7,6 +7,7 @@ with what it said.
 from __future__ import annotations
 
 import json
+import select
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,9 @@ from tests.benchmarks.figures import Series
 from tests.benchmarks.niquests_folder import installed
 from tests.benchmarks.processes import LOAD_CORE, spawn
 
+PATIENCE = 40.0
+"""Seconds that a round may take."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -28,6 +32,7 @@ class Task:
         url: of what.
         seconds: how long; a round has at least one request in each place.
         setup: what the client is opened for.
+        in_flight: for an async client, how many requests at once.
         threads: for a client that blocks, how many use it; 0 for none but the main one.
         shared: whether the threads share one client.
     """
@@ -36,6 +41,7 @@ class Task:
     url: str
     seconds: float
     setup: Setup
+    in_flight: int = 1
     threads: int = 0
     shared: bool = True
 
@@ -101,12 +107,17 @@ class Contestant:
             Failed: it could not.
         """
         assert self._process.stdin is not None
-        self._process.stdin.write(task.to_json().encode() + b"\n")
-        self._process.stdin.flush()
+        if self._process.poll() is None:
+            self._process.stdin.write(task.to_json().encode() + b"\n")
+            self._process.stdin.flush()
         return Found(**self._answer())
 
     def _answer(self) -> dict[str, float]:
         assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE)
+        if not ready:
+            self.end()
+            raise Failed(f"{self.title}: a round was not over within {PATIENCE:.0f} s")
         line = self._process.stdout.readline()
         answer = json.loads(line) if line else {"error": "its process ended"}
         if "error" in answer:
@@ -116,7 +127,7 @@ class Contestant:
     def end(self) -> None:
         """Kill it."""
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
 
 
 @dataclass

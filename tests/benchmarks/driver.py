@@ -102,7 +102,7 @@ class AsyncDriver:
         if task.setup not in self._clients:
             self._clients[task.setup] = self._open(task.setup)
         client = self._clients[task.setup]
-        for answer in await asyncio.gather(*(client.json(task.url) for _ in range(task.setup.connections))):
+        for answer in await asyncio.gather(*(client.json(task.url) for _ in range(task.in_flight))):
             _check(task, answer)
         gc.collect()
         busy, began = time.process_time(), time.perf_counter()
@@ -114,7 +114,7 @@ class AsyncDriver:
                 await work(task.url)
                 count += 1
 
-        await asyncio.gather(*(place() for _ in range(task.setup.connections)))
+        await asyncio.gather(*(place() for _ in range(task.in_flight)))
         spent, passed = time.process_time() - busy, time.perf_counter() - began
         return Found(count, spent, passed)
 

@@ -1,7 +1,7 @@
 """HTTP clients to compare: each does the same few things in its own words, as its documentation says.
 
-A client is opened for a `Setup` and told whole URLs. What is common to all: connections are kept alive, as many as
-there are requests in flight; an answer's JSON is parsed; a request may take 30 seconds; nothing is asked of the
+A client is opened for a `Setup` and told whole URLs. What is common to all: all have the same limit of connections, and
+keep them alive; an answer's JSON is parsed; a request may take 30 seconds; nothing is asked of the
 environment but where a client does so by default. Modules are imported by the process that needs them only.
 """
 
@@ -23,7 +23,7 @@ class Setup:
     """What a client is opened for.
 
     Attributes:
-        connections: requests in flight, and connections allowed.
+        connections: allowed at once, and kept alive.
         ca: a file with the certificate to trust, for https.
         http2: speak HTTP/2.
     """

@@ -21,7 +21,7 @@ FULL: dict[str, Any] = {"rate_limit_calls": 200_000, "rate_limit_period": 1.0}
 
 
 def _connection(setup: Setup) -> ConnectionOptions:
-    return ConnectionOptions(max_connections=max(setup.connections, 100), verify=setup.ca or True, http2=setup.http2)
+    return ConnectionOptions(max_connections=setup.connections, verify=setup.ca or True, http2=setup.http2)
 
 
 class Ours:
