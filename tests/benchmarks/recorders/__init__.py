@@ -1,0 +1,1 @@
+"""What is run with each recorder, in a process of its own."""
