@@ -169,7 +169,7 @@ LONGEST_TARGET = 60_000
 _HOST = re.compile(r"[A-Za-z0-9._~-]+|[0-9a-f.]*:[0-9a-f:.]*(?:%25[A-Za-z0-9._~-]+)?")
 _AUTHORITY = re.compile(r"[^/?#]*//([^/?#]*)")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_RAW = str.maketrans({"\\": "%5C", "^": "%5E", "|": "%7C"})
+_RAW = str.maketrans({"\\": "%5C", "^": "%5E", "|": "%7C", "{": "%7B", "}": "%7D", "`": "%60"})
 """What the parser leaves raw in a target, although no URL may hold it (RFC 3986, appendix A)."""
 
 
