@@ -18,6 +18,7 @@ import trustme
 import zstandard
 
 from rest_api_client import APIError, BodyLimits, ReadError, RemoteProtocolError, ResponseTooLarge, Timeouts
+from tests.patience import HANGS
 from tests.rest_api_client.cells import Cell, every_cell, stream, under_way
 from tests.wire import Connection, Received, Server, each
 
@@ -234,7 +235,7 @@ def test_any_bytes_end_in_an_answer_or_in_an_error_of_ours(
 
     async def body() -> None:
         async with cell.client(
-            base_url=server.url, max_connections=1, retries=0, timeout=Timeouts(read=5), raise_for_status=False
+            base_url=server.url, max_connections=1, retries=0, timeout=Timeouts(read=HANGS), raise_for_status=False
         ) as client:
             for name in HOSTILE:
                 try:
@@ -245,7 +246,7 @@ def test_any_bytes_end_in_an_answer_or_in_an_error_of_ours(
                     found[name] = "answer"
                     assert response.content in {b"body", b"", b"raw"}, name
                 assert under_way(client) == 0, name
-                assert server.connections[-1].finished.wait(5), name
+                assert server.connections[-1].finished.wait(HANGS), name
                 assert (await client.get("/", max_retries=2)).content == b"fine", name
 
     with Server(each(answer)) as server:
@@ -276,7 +277,7 @@ def test_bytes_behind_an_answer_never_become_the_next_one(
             connection.send_together(PLAIN, EXTRA)
         else:
             connection.send(PLAIN)
-            asked.wait(5)
+            asked.wait(HANGS)
             connection.send(EXTRA)
         return said.set()
 
@@ -285,7 +286,7 @@ def test_bytes_behind_an_answer_never_become_the_next_one(
             for _ in range(3):
                 assert (await client.get("/more")).content == b"body"
                 asked.set()
-                assert said.wait(5)
+                assert said.wait(HANGS)
                 assert (await client.get("/")).content == b"fine"
                 asked.clear()
                 said.clear()
@@ -356,7 +357,7 @@ def test_a_stream_that_is_left_early_is_dropped(cell: Cell) -> None:
                 assert await anext(response.chunks()) == b"some"
             assert under_way(client) == 0
             assert (await client.get("/")).content == b"fine"
-            assert gone.wait(5)
+            assert gone.wait(HANGS)
 
     with Server(each(answer)) as server:
         cell.run(body)

@@ -12,11 +12,12 @@ from rest_api_client.policies.bulkhead import Bulkhead
 from rest_api_client.policies.permit_state import PermitState
 from rest_api_client.policies.permits import Permits
 from rest_api_client.runtime import Task
+from tests.patience import HANGS
 from tests.rest_api_client.cells import Cell, every_cell, stream, under_way
 from tests.wire import Connection, Received, Server, each, ok
 
 HALF = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"
-NO_TIME = Timeouts(pool=0.1)
+NO_TIME = Timeouts(pool=HANGS)
 """Whoever has to wait for a connection fails."""
 
 

@@ -17,6 +17,7 @@ import pytest
 import trio
 
 from rest_api_client import Response
+from tests.patience import HANGS
 from tests.rest_api_client.cells import Cell, every_async_cell, under_way
 from tests.wire import Server
 
@@ -154,7 +155,7 @@ def test_a_thousand_cancels_leave_nothing_behind(cell: Cell) -> None:
 
 async def nothing_under_way(client: Any) -> None:
     """Wait until the engine's gate is empty: pyreqwest gives a permit back when the call has really ended."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(HANGS):
         while under_way(client):  # noqa: ASYNC110  a gate has no event for its emptiness
             await anyio.sleep(0.001)
 
@@ -189,7 +190,7 @@ def test_a_request_that_waits_for_a_connection_can_be_cancelled(cell: Cell) -> N
 @every_async_cell
 @pytest.mark.parametrize("way", ["task", "scope"])
 def test_a_cancel_is_never_swallowed(cell: Cell, way: str) -> None:
-    """T26: whoever cancels a call that hangs gets it back cancelled, at once, and the client lives on."""
+    """T26: whoever cancels a call that hangs gets it back cancelled, and the client lives on."""
 
     async def body() -> None:
         async with cell.client(base_url=server.url, max_connections=1) as client:
@@ -202,7 +203,7 @@ def test_a_cancel_is_never_swallowed(cell: Cell, way: str) -> None:
                         await task
                 else:
                     with anyio.move_on_after(0.01) as scope:
-                        await client.get("/hang", deadline=0.2)
+                        await client.get("/hang", deadline=HANGS)
                     assert scope.cancelled_caught
 
     with Server(lambda connection: connection.silence()) as server:

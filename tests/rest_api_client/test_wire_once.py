@@ -24,16 +24,20 @@ from rest_api_client import (
 )
 from rest_api_client.events import RetryDecided
 from rest_api_client.transport import Capability
+from tests.patience import HANGS, wait_until
 from tests.rest_api_client.cells import Cell, every_cell, quick
 from tests.wire import Connection, Handler, Received, Server, each, ok
-
-SHORT = Timeouts(read=0.15)
 
 silence_fin_rst = pytest.mark.parametrize(
     ("end", "kind"),
     [(Connection.silence, ReadTimeout), (Connection.finish, RemoteProtocolError), (Connection.reset, ReadError)],
     ids=["silence", "FIN", "RST"],
 )
+
+
+def patience(end: Callable[[Connection], None]) -> Timeouts:
+    """Short where nothing comes; and then a slow machine may need some attempts more."""
+    return Timeouts(read=0.15 if end is Connection.silence else HANGS)
 
 
 def failing(times: int, end: Callable[[Connection], None]) -> Handler:
@@ -54,7 +58,7 @@ def test_a_post_read_whole_is_received_once(
     """T6: the server may have acted on it, so the error stands, says so, and names what happened."""
 
     async def body() -> None:
-        async with cell.client(base_url=server.url, timeout=SHORT) as client:
+        async with cell.client(base_url=server.url, timeout=patience(end)) as client:
             with pytest.raises(kind) as caught:
                 await client.post("/orders", json={"n": 1})
         assert type(caught.value) is kind
@@ -63,6 +67,7 @@ def test_a_post_read_whole_is_received_once(
 
     with Server(failing(1, end)) as server:
         cell.run(body)
+        wait_until(lambda: server.requests)
     assert [(request.method, request.body) for request in server.requests] == [("POST", b'{"n":1}')]
     assert all(connection.stray == b"" for connection in server.connections)
 
@@ -75,17 +80,20 @@ def test_a_post_with_an_idempotency_key_is_repeated_with_that_key(
     """T21: one key for all attempts of a call, another for the next call."""
 
     async def body() -> None:
-        async with cell.client(base_url=server.url, timeout=SHORT) as client:
-            response = await client.post("/orders", json={"n": 1}, idempotency_key=True)
-            assert [attempt.error for attempt in response.attempts] == [kind.__name__, None]
-            await client.post("/orders", json={"n": 1}, idempotency_key=True)
+        async with cell.client(base_url=server.url, timeout=patience(end), retry=quick(20)) as client:
+            for n in (1, 2):
+                response = await client.post("/orders", json={"n": n}, idempotency_key=True)
+                *failed, answered = [attempt.error for attempt in response.attempts]
+                assert answered is None
+                assert set(failed) <= {kind.__name__}
+                assert failed or n == 2
 
     with Server(failing(1, end)) as server:
         cell.run(body)
-    keys = [request.headers["idempotency-key"] for request in server.requests]
-    assert len(keys) == 3
-    assert keys[0] == keys[1] != keys[2]
-    assert {request.body for request in server.requests} == {b'{"n":1}'}
+    keys = {(request.body, request.headers["idempotency-key"]) for request in server.requests}
+    assert len(server.requests) >= 3
+    assert {body for body, _ in keys} == {b'{"n":1}', b'{"n":2}'}
+    assert len({key for _, key in keys}) == len(keys) == 2
 
 
 @every_cell
@@ -94,14 +102,17 @@ def test_a_get_is_repeated(cell: Cell, end: Callable[[Connection], None], kind: 
     """An idempotent request is sent until it is answered."""
 
     async def body() -> None:
-        async with cell.client(base_url=server.url, timeout=SHORT, retry=quick(3)) as client:
+        async with cell.client(base_url=server.url, timeout=patience(end), retry=quick(20)) as client:
             response = await client.get("/")
         assert response.content == b"ok"
-        assert [attempt.error for attempt in response.attempts] == [kind.__name__, kind.__name__, None]
+        *failed, answered = [attempt.error for attempt in response.attempts]
+        assert answered is None
+        assert set(failed) == {kind.__name__}
+        assert len(failed) >= 2
 
     with Server(failing(2, end)) as server:
         cell.run(body)
-    assert len(server.requests) == 3
+    assert len(server.requests) >= 3
 
 
 @every_cell
@@ -223,7 +234,7 @@ def test_a_post_does_not_go_out_on_a_connection_that_was_closed_meanwhile(cell: 
             for n in range(5):
                 with nullcontext() if cell.can(Capability.PROVES_UNSENT) else suppress(TransportError):
                     assert (await client.post("/orders", json={"n": n})).content == b"bye"
-                assert server.connections[-1].finished.wait(5)
+                assert server.connections[-1].finished.wait(HANGS)
 
     with Server(handle) as server:
         cell.run(body)

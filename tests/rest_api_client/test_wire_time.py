@@ -20,20 +20,19 @@ from rest_api_client import (
     WriteTimeout,
 )
 from rest_api_client.transport import Capability
+from tests.patience import HANGS
 from tests.rest_api_client.cells import Cell, every_cell, stream, under_way
 from tests.wire import Connection, Received, Server, dead_addresses, each, ok
 
-GENEROUS = 1.0
-"""Seconds a busy machine may add."""
 SHORT = 0.1
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Fail where the block takes a second more than that."""
-    started = time.perf_counter()
+    """Fail where the block ends before that, or hangs."""
+    started = time.monotonic()
     yield
-    assert time.perf_counter() - started < seconds + GENEROUS
+    assert seconds * 0.99 < time.monotonic() - started < seconds + HANGS
 
 
 def drip(connection: Connection, request: Received) -> None:
@@ -109,11 +108,11 @@ def test_the_deadline_counts_the_waits_between_attempts(cell: Cell) -> None:
 
     async def body() -> None:
         async with cell.client(base_url=server.url, pacing=None) as client:
-            with within(0), pytest.raises(ServerError) as caught:
-                await client.get("/", deadline=4.0)
+            with pytest.raises(ServerError) as caught:
+                await client.get("/", deadline=HANGS)
             assert [attempt.decision for attempt in caught.value.attempts] == ["deadline"]
 
-    with Server(each(lambda connection, request: connection.answer(503, retry_after="5"))) as server:
+    with Server(each(lambda connection, request: connection.answer(503, retry_after="60"))) as server:
         cell.run(body)
     assert len(server.requests) == 1
 
@@ -124,13 +123,13 @@ def test_the_deadline_bounds_all_attempts_together(cell: Cell) -> None:
 
     async def body() -> None:
         async with cell.client(base_url=server.url, retries=5, timeout=Timeouts(read=0.3)) as client:
-            with within(0.5), pytest.raises(DeadlineExceeded) as caught:
-                await client.get("/", deadline=0.5)
+            with within(1.0), pytest.raises(DeadlineExceeded) as caught:
+                await client.get("/", deadline=1.0)
             assert caught.value.attempts[0].error == "ReadTimeout"
+            assert 2 <= len(caught.value.attempts) <= 4
 
     with Server(each(mute)) as server:
         cell.run(body)
-    assert len(server.requests) == 2
 
 
 # Dead addresses --------------------------------------------------------------------------------------------------
@@ -162,7 +161,7 @@ def test_a_dead_address_does_not_keep_a_living_one_from_being_tried(cell: Cell) 
 
         async def body() -> None:
             addresses = [(dead, port), ("127.0.0.1", server.port)]
-            async with cell.client(resolver=lambda host, port: addresses, timeout=Timeouts(connect=0.2)) as client:
+            async with cell.client(resolver=lambda host, port: addresses, timeout=Timeouts(connect=0.6)) as client:
                 assert (await client.get(server.at("half-dead.test"))).content == b"ok"
 
         cell.run(body)
@@ -227,9 +226,9 @@ def test_writing_ends_at_its_limit(cell: Cell) -> None:
     kind = WriteTimeout if cell.can(Capability.PHASE_TIMEOUTS) else RequestTimeout
 
     async def body() -> None:
-        limits = Timeouts(write=SHORT, read=0.1, connect=0.1)
+        limits = Timeouts(write=SHORT, read=0.1, connect=HANGS if kind is WriteTimeout else 0.5)
         async with cell.client(base_url=server.url, timeout=limits, retries=0) as client:
-            with within(0.3), pytest.raises(kind) as caught:
+            with within(SHORT), pytest.raises(kind) as caught:
                 await client.put("/", content=bytes(32 << 20))
             assert caught.value.processed == "unknown"
 
@@ -263,13 +262,13 @@ def test_a_stream_ends_when_it_falls_silent(cell: Cell) -> None:
     async def body() -> None:
         got = b""
         async with (
-            cell.client(base_url=server.url, timeout=Timeouts(read=SHORT)) as client,
+            cell.client(base_url=server.url, timeout=Timeouts(read=0.3)) as client,
             stream(client, "GET", "/") as response,
         ):
             chunks = response.chunks()
             while len(got) < 4:
                 got += await anext(chunks)
-            with within(SHORT), pytest.raises(ReadTimeout):
+            with within(0.3), pytest.raises(ReadTimeout):
                 await anext(chunks)
             assert under_way(client) == 0
         assert got == b"half"
@@ -284,17 +283,17 @@ def test_a_stream_that_goes_on_is_not_ended(cell: Cell) -> None:
     """The read limit is between two bytes, not for the whole."""
 
     def answer(connection: Connection, request: Received) -> None:
-        connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n")
-        for _ in range(12):
-            connection.stopped.wait(0.03)
+        connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 16\r\n\r\n")
+        for _ in range(16):
+            connection.stopped.wait(0.04)
             connection.send(b"x")
 
     async def body() -> None:
         async with (
-            cell.client(base_url=server.url, timeout=Timeouts(read=0.3)) as client,
+            cell.client(base_url=server.url, timeout=Timeouts(read=0.6)) as client,
             stream(client, "GET", "/") as response,
         ):
-            assert await response.read() == b"x" * 12
+            assert await response.read() == b"x" * 16
 
     with Server(each(answer)) as server:
         cell.run(body)
@@ -314,7 +313,7 @@ def test_a_client_lives_on_after_every_timeout(cell: Cell) -> None:
             for path in ("/mute", "/half", "/drip"):
                 with pytest.raises(APIError):
                     await client.get(path, deadline=0.15)
-                assert (await client.get("/", timeout=10)).content == b"ok"
+                assert (await client.get("/", timeout=HANGS)).content == b"ok"
 
     with Server(each(answer)) as server:
         cell.run(body)

@@ -20,6 +20,7 @@ from rest_api_client.http.urls import Origin
 from rest_api_client.models import Request
 from rest_api_client.script import Script
 from tests.conftest import World
+from tests.patience import HANGS
 from tests.rest_api_client.chain import Chain, a_request
 
 MUFASA = DigestAuth("Mufasa", "Circle of Life")
@@ -158,10 +159,10 @@ def test_no_field_breaks_the_reader(text: str) -> None:
 
 @pytest.mark.parametrize("unit", ["a,", "a ", 'a="', "a=b,", ", ", "\\", 'a="b",', "a ="])
 def test_reading_takes_linear_time(unit: str) -> None:
-    """A hundred thousand repetitions are read in a moment (vulnerability class: quadratic WWW-Authenticate)."""
-    begin = time.perf_counter()
+    """A hundred thousand repetitions are no matter of minutes (vulnerability class: quadratic WWW-Authenticate)."""
+    begin = time.process_time()
     parse_challenges("Digest " + unit * 100_000)
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < HANGS
 
 
 def served(world: World[Any], answers: list[Script], calls: int, auth: DigestAuth) -> list[dict[str, str]]:

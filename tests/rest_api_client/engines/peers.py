@@ -11,6 +11,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from tests.patience import HANGS
+
 
 class Peer:
     """One connection, from the server's side."""
@@ -96,7 +98,7 @@ class Server:
             self._start(lambda sock=sock: self._serve(sock))
 
     def _serve(self, sock: socket.socket) -> None:
-        sock.settimeout(20)
+        sock.settimeout(HANGS)
         with contextlib.suppress(OSError), contextlib.closing(sock):
             if self._context is None:
                 self._play(Peer(sock, self._over))
@@ -110,7 +112,7 @@ class Server:
         self._over.set()
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", self.port)).close()
-        self._threads[0].join(10)
+        self._threads[0].join(HANGS)
         self._listener.close()
 
 

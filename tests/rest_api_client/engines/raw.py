@@ -16,6 +16,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from tests.patience import HANGS
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
@@ -160,13 +162,13 @@ class RawServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ring.close()
-        self._acceptor.join(5)
+        self._acceptor.join(HANGS)
         self._listener.close()
         for peer in self._peers:
             with suppress(OSError):
                 peer.sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(HANGS)
         self.bell.close()
         assert not self.errors, self.errors
         assert not any(thread.is_alive() for thread in self._threads)

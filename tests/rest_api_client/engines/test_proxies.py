@@ -12,6 +12,7 @@ from rest_api_client.engines.proxies import Proxies, Proxy
 from rest_api_client.exceptions import ConfigurationError, ConnectTimeout, ProxyError, TLSError
 from rest_api_client.http.bodies import BytesBody
 from rest_api_client.http.urls import URL
+from tests.patience import HANGS
 from tests.rest_api_client.engines.httpx.test_tls import Authority, authority
 from tests.rest_api_client.engines.proxy import http_proxy, refusing_proxy, socks_proxy
 from tests.rest_api_client.engines.raw import Peer, RawServer, dead_port
@@ -236,7 +237,7 @@ def test_a_proxy_that_lets_nothing_through_is_a_proxy_error(rig: Rig) -> None:
 
     async def turned_away(url: str, kind: type[Exception], match: str) -> None:
         async with rig.engine(proxy=url) as engine:
-            seen = exchange(connect=0.2)
+            seen = exchange(connect=0.2 if kind is ConnectTimeout else HANGS)
             with pytest.raises(kind, match=match):
                 await engine.send(request("https://a.test/"), seen)
             assert seen.unsent

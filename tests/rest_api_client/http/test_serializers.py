@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from enum import Enum, IntEnum, StrEnum
@@ -274,15 +273,13 @@ def test_a_mistake_of_the_type_is_not_the_servers() -> None:
         convert({}, Unresolved)
 
 
-def test_unions_within_unions_stay_quick() -> None:
+def test_unions_within_unions_come_to_an_end() -> None:
     """Two types that contain each other, tried level by level, would take 2 ** 200 steps on a misfit at the bottom."""
     data: Any = {"child": 5}
     for _ in range(100):
         data = {"child": data}
-    began = time.process_time()
     with pytest.raises(ValueError, match="expected") as refused:
         convert(data, Left | Right)  # type: ignore[arg-type]
-    assert time.process_time() - began < 5
     assert len(str(refused.value)) < 2000
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from rest_api_client.exceptions import ReadError
 from rest_api_client.runtime import run_sync
+from tests.patience import HANGS
 from tests.rest_api_client.engines.conftest import FLAVOURS
 from tests.rest_api_client.engines.raw import OK, Peer, RawServer, serve_ok
 from tests.rest_api_client.engines.rigs import Rig, assert_clean, exchange, fetch, read, request
@@ -74,7 +75,7 @@ def test_a_thousand_cancels_cost_nothing(flavour: str, library: str, way: str) -
         async with rig.engine(max_connections=2) as engine:
 
             async def call() -> None:
-                await read(await engine.send(request(server.url), exchange(deadline=5)))
+                await read(await engine.send(request(server.url), exchange(deadline=HANGS)))
 
             for number in range(334):
                 await cancel(call, lambda number=number: delay(number))
@@ -154,7 +155,7 @@ def test_one_engine_serves_three_loops_in_a_row_and_two_at_once(rig: Rig) -> Non
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join()
         assert_clean(engine)
         assert len(server.heads) == 50
         rig.run(engine.aclose)
@@ -177,7 +178,7 @@ def test_a_loop_that_was_closed_takes_its_idle_connections_with_it() -> None:
     with RawServer(handler) as server:
         rig.run(fetch, engine, server.url)
         gc.collect()
-        assert ended.wait(5)
+        assert ended.wait(HANGS)
         rig.run(engine.aclose)
 
 
@@ -211,7 +212,7 @@ def test_a_sync_engine_serves_many_threads(flavour: str) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join()
         assert not failures
         assert len(server.heads) == 800
         assert most <= 4
@@ -229,7 +230,7 @@ def test_a_forked_child_starts_afresh() -> None:
         while b"slow" not in peer.request()[0]:
             peer.send(OK)
         peer.send(OK[:-5])
-        go_on.wait(10)
+        go_on.wait(HANGS)
         peer.send(b"hello")
         serve_ok(peer)
 
