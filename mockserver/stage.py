@@ -371,7 +371,7 @@ def _upload(script: Script) -> float | None:
 
 
 def _late(script: Script, seconds: float) -> Script:
-    if not seconds:
+    if not seconds or isinstance(script.ending, Refuse):  # nobody waits for a connection that is refused
         return script
     start = 1 if isinstance(script.steps[0], Upload) else 0
     return Script(*script.steps[:start], Delay(seconds), *script.steps[start:])

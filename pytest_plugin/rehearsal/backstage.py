@@ -20,11 +20,14 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
+from starlette.applications import Starlette
+
 from cassettes import Cassette, RecordingTransport
 from mockserver import MockServer, stub
 from mockserver.faults import Faults
-from mockserver.journal import Scribe
-from mockserver.scene import Scene, Settings, as_limits
+from mockserver.journal import Journal, Scribe
+from mockserver.scene import Scene, Settings, as_faults, as_limits
+from mockserver.stage import Stage
 from mockserver.stubs import Stub, Stubs
 from pytest_plugin.rehearsal.schedule import ClockJump, FaultSchedule
 from rest_api_client.clock import SYSTEM, Clock
@@ -101,8 +104,9 @@ class Backstage:
                 stubs=served, rules=None, journal_size=_JOURNAL,
             )  # fmt: skip
         else:
+            settings = _Bare if resources is None else Settings
             self.scene = Scene(
-                Settings(
+                settings(
                     resources=resources or {}, seed=self.seed, limits=as_limits(schedule.server_limit()), faults=faults,
                     stubs=served, journal_size=_JOURNAL, scribe=scribe,
                 )
@@ -164,6 +168,24 @@ class Backstage:
 
 
 _JOURNAL = 1_000_000
+_NOTHING = Starlette()
+
+
+class _Bare(Settings):
+    """A server without resources, made in a fraction of the time: there is one for every example of Hypothesis."""
+
+    def stage(self) -> Stage:
+        """A stage on which nothing has happened yet."""
+        return Stage(
+            application=_NOTHING,
+            journal=Journal(self.journal_size, self.scribe),
+            clock=self.time.now,
+            wall=self.time.wall,
+            seed=self.seed,
+            limits=as_limits(self.limits),
+            faults=as_faults(self.faults),
+            stubs=self.stubs,
+        )
 
 
 def _call_of(seen: Seen) -> str | None:

@@ -83,7 +83,7 @@ class Promises:
                 text=f"{_said(hung)} never ended.",
                 mend="give every wait a limit: connect, read, write and pool timeouts, and a deadline for the call",
             )
-        late = [call for call in calls if call.cancelled is not None and (call.ended or 1e18) - call.cancelled > PROMPT]
+        late = [call for call in calls if call.cancelled is not None and not _prompt(call, call.cancelled)]
         if late:
             yield Violation(
                 rule="ended",
@@ -149,5 +149,9 @@ def _said(calls: Sequence[Called]) -> str:
     return told if len(calls) <= _SHOWN else f"{told} and {len(calls) - _SHOWN} more"
 
 
+def _prompt(call: Called, cancelled: float) -> bool:
+    return call.ended is not None and call.ended - cancelled <= PROMPT
+
+
 def _lasted(call: Called) -> float:
-    return (call.ended or call.started) - call.started
+    return 0.0 if call.ended is None else call.ended - call.started

@@ -196,15 +196,16 @@ class _Loop(_Crowd):
         if not task.done():
             called.cancelled = self.now()
             task.cancel()
+            task.add_done_callback(lambda task: self._gave_up(task, called))
+
+    def _gave_up(self, task: asyncio.Task[None], called: Called) -> None:
+        if task.cancelled():  # be it before its first step
+            called.ended, called.outcome = self.now(), "cancelled"
 
     async def _one(self, called: Called) -> None:
         try:
             answer = self._call(self.client(called.ask), called.ask)
             self.note(called, await answer if inspect.isawaitable(answer) else answer)
-        except asyncio.CancelledError:
-            if called.cancelled is not None:
-                called.ended, called.outcome = self.now(), "cancelled"
-            raise
         except Exception as error:
             self.note_error(called, error)
 
