@@ -37,8 +37,14 @@ def _draw(watch: Watch, report: pytest.TestReport) -> None:
         from pytest_plugin.timeline_page import part
 
         outcome = "failed" if report.failed else "passed"
-        details = report.longreprtext if report.failed else ""
+        details = _message(report) if report.failed else ""
         report.__dict__["api_part"] = part(watch.timeline(), title=f"{report.nodeid}: {outcome}", details=details)
+
+
+def _message(report: pytest.TestReport) -> str:
+    """What the failure says. Its traceback stays in the terminal: it shows arguments, and secrets may be among them."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return report.longreprtext if crash is None else str(crash.message)
 
 
 def write(path: Path, parts: list[str]) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from rest_api_client.events import AttemptEnded, CallEnded, CallStarted, Event, RetryDecided
+from rest_api_client.events import AttemptEnded, CallEnded, CallStarted, Event, Queued, RateLimited, RetryDecided
 from rest_api_client.http.redaction import redact_url
 from rest_api_client.reasons import CANCELLED, OK, RETRY, RETURN
 from rest_api_client.telemetry import describe
@@ -224,7 +224,7 @@ def calls_of(events: Iterable[Event]) -> Iterator[Called]:
                 call.ended = event
             case AttemptEnded():
                 call.attempts[event.attempt.number] = event.attempt
-            case RetryDecided():
+            case RetryDecided() | RateLimited(refused=False) | Queued(refused=False):
                 pass  # stands in the attempt
             case _ if said := describe(event):
                 call.told.append((event.at, said))

@@ -27,7 +27,7 @@ def as_text(timeline: Timeline, width: int = 100) -> str:
     scale = timeline.end / columns
     lines = [clean(timeline.title)] if timeline.title else []
     lines.append(
-        f"{timeline.end:.3f} {timeline.unit}, a column is {scale:.3g} s   (= ok, x failed, ~ cancelled, . pause)"
+        f"{timeline.end:.3f} {clean(timeline.unit)}, a column is {scale:.3g} s   (= ok, x failed, ~ cancelled, . pause)"
     )
     for call in timeline.called:
         lines += _call(call, columns, scale)

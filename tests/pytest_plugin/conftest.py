@@ -1,7 +1,7 @@
 """Suites that the plugin is tried on: written into a directory of their own, run in this process.
 
-pytester takes back what a run imported, and the next one would import it anew: so whatever the fixtures need is imported
-here, once.
+pytester takes back what a run imported, and the next one would import it anew: so whatever the fixtures need is
+imported here, once.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def test_marks_and_fixtures_configure_a_client_and_the_nearest_wins(run: Run) ->
         import pytest
         from rest_api_client import APIClient, ServerError
 
-        pytestmark = [pytest.mark.api_client(max_retries=1, headers={"x-from": "module"}), pytest.mark.api_faults("error(500)")]
+        pytestmark = [pytest.mark.api_client(max_retries=1), pytest.mark.api_faults("error(500)")]
 
         class Own(APIClient):
             pass
