@@ -37,6 +37,7 @@ def in_flight(terms: Terms) -> Result:
         series=tuple(one for level in found for kind in (_rates, _costs) for one in kind(found, level).values()),
         claims=_claims(found),
         skipped=(*entered.skipped, *skipped),
+        drawn=tuple(f"requests a second with {level:,} in flight" for level in (32, 256)),
     )
 
 

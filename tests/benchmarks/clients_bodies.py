@@ -68,7 +68,8 @@ def large_bodies(terms: Terms) -> Result:
                 grown = {title: _grown(title, kind, rounds) for title, rounds in found.items()}
                 series += grown.values()
                 claims += _growth_claims(kind, grown)
-    return Result("Large bodies", HOW, tuple(series), tuple(claims), tuple(entered.skipped))
+    drawn = tuple(f"ms of CPU for {kind.name}" for kind in KINDS if kind.judged)
+    return Result("Large bodies", HOW, tuple(series), tuple(claims), tuple(entered.skipped), drawn)
 
 
 def _task(server: Wire, kind: Kind, terms: Terms) -> Task:

@@ -31,6 +31,7 @@ def small_json(terms: Terms) -> Result:
         series=(*cost.values(), *rates(found).values()),
         claims=_claims(cost),
         skipped=tuple(entered.skipped),
+        drawn=("us of CPU a request",),
     )
 
 

@@ -40,6 +40,13 @@ class Series:
         return (max(self.values) - min(self.values)) / 2 / self.median if self.median else 0.0
 
 
+def number(value: float) -> str:
+    """Three digits, or all of a greater one: 0.812, 8.12, 812, 8,123."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
 @dataclass(frozen=True)
 class Claim:
     """A figure that is promised to lie within a bound; None on both sides if it is only reported."""
@@ -68,6 +75,7 @@ class Result:
         series: the figures; those of one `unit` are one table.
         claims: what follows from them.
         skipped: what could not be measured here, and why.
+        drawn: units whose series the page also shows as a picture.
     """
 
     title: str
@@ -75,6 +83,7 @@ class Result:
     series: tuple[Series, ...]
     claims: tuple[Claim, ...] = ()
     skipped: tuple[str, ...] = ()
+    drawn: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As the history file has it."""
@@ -84,6 +93,7 @@ class Result:
             "series": [{"what": x.what, "unit": x.unit, "values": list(x.values)} for x in self.series],
             "claims": [vars(claim) for claim in self.claims],
             "skipped": list(self.skipped),
+            "drawn": list(self.drawn),
         }
 
     @classmethod
@@ -95,6 +105,7 @@ class Result:
             series=tuple(Series(x["what"], x["unit"], tuple(x["values"])) for x in data["series"]),
             claims=tuple(Claim(**claim) for claim in data["claims"]),
             skipped=tuple(data["skipped"]),
+            drawn=tuple(data.get("drawn", ())),
         )
 
 

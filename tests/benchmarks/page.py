@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import time
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.figures import Claim, Result, Series
+from tests.benchmarks.figures import Claim, Result, Series, number
+from tests.benchmarks.picture import picture
 
 HEADING = """\
 # How fast it is
@@ -37,7 +39,14 @@ def _section(run: dict[str, Any]) -> str:
     made = (
         f"{run['date']}, {run['machine']}, load average {run['load']:.1f}; `{run['command']}`, {run['seconds']:.0f} s."
     )
-    return as_text(Result.from_json(run["result"])) + f"\n{made}\n"
+    result = Result.from_json(run["result"])
+    shown = "".join(f"\n![{result.title}: {unit}]({drawing(run['bench'], unit)})\n" for unit in result.drawn)
+    return f"{as_text(result)}{shown}\n{made}\n"
+
+
+def drawing(name: str, unit: str) -> str:
+    """The file that a picture of a benchmark is in, beside the page."""
+    return f"performance-{'-'.join(re.findall('[a-z0-9]+', f'{name} {unit}'.lower()))}.svg"
 
 
 def as_text(result: Result) -> str:
@@ -78,13 +87,6 @@ def _claim(claim: Claim) -> list[str]:
     return [claim.what, f"{number(claim.value)} {claim.unit}".strip(), bound, verdict]
 
 
-def number(value: float) -> str:
-    """Three digits, or all of a greater one: 0.812, 8.12, 812, 8,123."""
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
-
-
 def record(name: str, command: str, seconds: float, result: Result) -> dict[str, Any]:
     """One entry of the history."""
     return {
@@ -119,8 +121,13 @@ def _commit() -> str:
 
 
 def keep(docs: Path, records: list[dict[str, Any]]) -> None:
-    """Add to the history, and write the page anew."""
+    """Add to the history, write the page anew, and draw what was measured now."""
     history = docs / "performance.json"
     runs = [*(json.loads(history.read_text()) if history.exists() else []), *records]
     history.write_text(json.dumps(runs, indent=1) + "\n")
     (docs / "performance.md").write_text(page(runs))
+    for run in records:
+        result = Result.from_json(run["result"])
+        for unit in result.drawn:
+            series = [each for each in result.series if each.unit == unit]
+            (docs / drawing(run["bench"], unit)).write_text(picture(result.title, series))
