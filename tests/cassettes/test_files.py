@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from cassettes.limits import Limits
 from cassettes.names import SUFFIXES
 from rest_api_client.script import End, Head, Script
 from tests.cassettes.hostile import hostile_names, hostile_yaml
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("text", hostile_yaml(60))
@@ -149,6 +153,47 @@ def test_a_failure_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch
         replace(path, "new")
     assert os.listdir(tmp_path) == ["a.yaml"]
     assert path.read_text() == "old"
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from cassettes import files
+
+path, steps = Path(sys.argv[1]), ("mkdir", "fdopen", "fsync", "chmod", "replace", "unlink")
+
+def killed_at(step, write):
+    child = os.fork()
+    if child == 0:
+        setattr(os, step, lambda *_, **__: os._exit(9))
+        write()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), path.read_text()
+
+for step in steps:
+    path.write_text("old\\n")
+    print(step, *killed_at(step, lambda: files.replace(path, "new\\n")))
+    path.write_text("old\\n")
+    print(step, *killed_at(step, lambda: files.append(path, "more\\n")))
+"""
+
+
+def test_a_kill_at_any_step_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    """Each step of writing is the last in turn."""
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "a.jsonl")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    lines = done.stdout.replace("\n\n", "\n").splitlines()
+    assert [line for line in lines if line.startswith(("fdopen", "fsync", "chmod", "replace"))] == [
+        f"{step} 9 old" for step in ("fdopen", "fsync", "chmod", "replace") for _ in range(2)
+    ]
+    assert lines[-3:] == ["unlink 0 new", "unlink 0 old", "more"]
+
+
+def test_importing_it_loads_neither_vcrpy_nor_yaml() -> None:
+    """Each is loaded when it is needed first."""
+    code = "import cassettes, sys; print([name for name in ('vcr', 'yaml', 'pytest') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
 
 
 HEAD = '{"cassette":1}\n'

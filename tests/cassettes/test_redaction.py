@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cassettes import CassetteMiss, Matching, Redaction, SecretFound, load, use_cassette
+from cassettes import CassetteError, CassetteMiss, Matching, Redaction, SecretFound, load, use_cassette
 from cassettes.interaction import Asked, Interaction
 from cassettes.redaction import Vault
 from cassettes.scan import scan
@@ -19,6 +19,7 @@ from rest_api_client.engines.scripted import ScriptedTransport, respond
 from rest_api_client.models import Request
 from rest_api_client.script import Chunk, End, Head, Script
 from rest_api_client.virtual.clock import VirtualClock
+from tests.cassettes.planted import CARRIERS, planted_secrets
 from tests.conftest import World
 from tests.rest_api_client.faces import any_client
 
@@ -346,3 +347,20 @@ def test_a_miss_shows_no_secret(tmp_path: Path) -> None:
         client.get("/b", params={"token": SECRET})
     assert SECRET not in str(caught.value)
     assert SECRET not in repr(load(path))
+
+
+def test_no_planted_secret_is_written_or_shown() -> None:
+    """Twenty carriers, three forms: nothing in files, errors, logs and reprs, and everything plays again."""
+    assert planted_secrets(3 * len(CARRIERS)) == (0, 0)  # more than are looked for one by one
+
+
+def test_a_secret_by_which_another_begins_is_taken_out_whole() -> None:
+    """The longest goes first."""
+    clean = scrub(answer=b"abcd-1234-tail and abcd-1234", kind="text/csv", values=("abcd-1234", "abcd-1234-tail"))
+    assert clean.body == b"<secret-2> and <secret-1>"
+
+
+def test_a_value_that_is_too_short_is_refused() -> None:
+    """It would be found everywhere."""
+    with pytest.raises(CassetteError, match="under 4 characters"):
+        Redaction(values=("abc",))

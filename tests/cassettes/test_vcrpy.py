@@ -19,7 +19,8 @@ from cassettes.files import load, parse, render
 from cassettes.interaction import Interaction
 from rest_api_client.client import APIClient
 from rest_api_client.engines.scripted import ScriptedTransport, respond
-from rest_api_client.script import Reset, Script
+from rest_api_client.script import Chunk, Delay, End, Head, Reset, Script
+from rest_api_client.virtual.clock import VirtualClock
 from tests.cassettes.generated import interaction
 
 SERIALIZERS: dict[str, Any] = {".yaml": yamlserializer, ".json": jsonserializer}
@@ -123,6 +124,29 @@ def test_vcrpy_plays_a_recording_to_httpx(tmp_path: Path) -> None:
     assert [answer.status_code for answer in answers] == [503, 200, 200]
     assert answers[1].json() == {"id": 7}
     assert answers[2].content == b"\xff\x00"
+
+
+def test_what_vcrpy_saves_again_keeps_the_pieces_and_loses_the_failures(tmp_path: Path) -> None:
+    """Timing stands in the answer; failures stand where vcrpy knows no key."""
+    path = tmp_path / "again.yaml"
+    scripts = [Script(Reset()), Script(Head(200), Chunk(b"one"), Delay(2), Chunk(b"two"), End())]
+    with (
+        use_cassette(path, mode="all", inner=ScriptedTransport(scripts)) as cassette,
+        APIClient(base_url="https://api.test", engine=cassette, clock=VirtualClock()) as client,
+    ):
+        client.get("/things")
+    assert [each.outcome for each in load(path)[0]] == ["ReadError", "200"]
+    transport = httpx.MockTransport(lambda request: httpx.Response(204))
+    with vcr.use_cassette(str(path), record_mode="new_episodes"), httpx.Client(transport=transport) as theirs:
+        assert theirs.get("https://api.test/things").text == "onetwo"
+        theirs.get("https://api.test/more")
+    again = load(path)[0]
+    assert [each.outcome for each in again] == ["200", "204"]
+    assert [step for step in again[0].script.steps if isinstance(step, Chunk | Delay)] == [
+        Chunk(b"one"),
+        Delay(2),
+        Chunk(b"two"),
+    ]
 
 
 def test_a_recording_of_vcrpy_is_played_here(tmp_path: Path) -> None:
