@@ -90,6 +90,6 @@ def async_client(kind: type[AsyncAPIClient], options: Mapping[str, Any]) -> Iter
 def _virtual_time(clock: VirtualClock | None) -> Any:
     try:
         from pytest_plugin.guards import virtual_time
-    except ModuleNotFoundError:
+    except ImportError:
         return nullcontext(clock or VirtualClock())
     return virtual_time(clock)

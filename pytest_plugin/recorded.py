@@ -53,9 +53,10 @@ def cassette(watch: Watch, node: pytest.Item, folder: Path, config: Mapping[str,
         watch.cassettes.append(_became(watch, tape, path, options))
         if watch.failed:
             raise _TestFailed
-    if watch.config.getini("api_cassette_on_unused") == "fail" and mode in {"none", "new"} and tape.unplayed:
-        unused = "\n".join(f"  {each.label}" for each in tape.unplayed)
-        pytest.fail(f"{path}: not all recordings were played:\n{unused}", pytrace=False)
+    unused = watch.cassettes[-1]["unused"]
+    if unused and watch.config.getini("api_cassette_on_unused") == "fail":
+        lines = "\n".join(f"  {label}" for label in unused)
+        pytest.fail(f"{path}: not all recordings were played:\n{lines}", pytrace=False)
 
 
 def _timed(options: dict[str, Any], watch: Watch) -> dict[str, Any]:
@@ -70,17 +71,14 @@ def _patched(path: Path, options: dict[str, Any]) -> AbstractContextManager[Cass
 
 @contextmanager
 def _once(watch: Watch) -> Iterator[None]:
-    """What is wrong with a cassette at the end of a test fails it, unless something did already."""
-    began = False
+    """What is wrong with a cassette fails the test, with words and no traceback, unless something else did already."""
     try:
-        began = True
         yield
     except _TestFailed:
         pass
     except CassetteError as error:
-        if not began or watch.failed:
-            raise
-        pytest.fail(str(error), pytrace=False)
+        if not watch.failed:
+            pytest.fail(str(error), pytrace=False)
 
 
 def _became(watch: Watch, tape: Cassette, path: Path, options: Mapping[str, Any]) -> dict[str, Any]:

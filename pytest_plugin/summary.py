@@ -101,7 +101,7 @@ class Session:
     @pytest.hookimpl
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which cassettes there ought to be."""
-        if any("::" in argument for argument in self.config.args):
+        if self.config.option.collectonly or any("::" in argument for argument in self.config.args):
             self.collected.whole = False
         self.collected.of(session.items)
 
@@ -115,7 +115,9 @@ class Session:
     @pytest.hookimpl
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Send home what a worker knows, or write the page."""
-        self.finished = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} and not session.shouldstop
+        self.finished = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} and not (
+            session.shouldstop or session.shouldfail
+        )
         if self.is_worker:
             session.config.workeroutput[OUTPUT] = self.collected.to_json()  # type: ignore[attr-defined]
             return

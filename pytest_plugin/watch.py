@@ -122,7 +122,7 @@ class Watch:
             self.ports |= {_address(each) for each in mark.args}
         try:
             from pytest_plugin.guards import no_network
-        except ModuleNotFoundError:
+        except ImportError:
             return
         self._shut = no_network(allow=self.ports)
         self._shut.__enter__()
