@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from mockserver import MockServer, Rules
+from pytest_plugin.guards import virtual_time
 from pytest_plugin.options import fault_seed
 from pytest_plugin.watch import Seen, Watch
 from rest_api_client import APIClient, AsyncAPIClient
@@ -45,7 +46,7 @@ def stage(watch: Watch, options: Mapping[str, Any]) -> Iterator[tuple[Seen, Rule
 @contextmanager
 def on_clock(watch: Watch, clock: VirtualClock | None = None) -> Iterator[VirtualClock]:
     """Virtual time for this test, or for an example of it."""
-    with _virtual_time(clock) as chosen:
+    with virtual_time(clock) as chosen:
         watch.be_virtual(chosen)
         try:
             yield chosen
@@ -85,11 +86,3 @@ def async_client(kind: type[AsyncAPIClient], options: Mapping[str, Any]) -> Iter
             loop.run_until_complete(client.aclose())
         finally:
             loop.close()
-
-
-def _virtual_time(clock: VirtualClock | None) -> Any:
-    try:
-        from pytest_plugin.guards import virtual_time
-    except ImportError:
-        return nullcontext(clock or VirtualClock())
-    return virtual_time(clock)

@@ -120,10 +120,8 @@ class Watch:
             if not mark.args:
                 return
             self.ports |= {_address(each) for each in mark.args}
-        try:
-            from pytest_plugin.guards import no_network
-        except ImportError:
-            return
+        from pytest_plugin.guards import no_network
+
         self._shut = no_network(allow=self.ports)
         self._shut.__enter__()
 
