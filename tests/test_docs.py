@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine_table import table
+from tests.patience import HANGS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -39,7 +40,7 @@ def test_the_code_blocks_of_a_page_run_one_after_the_other(page: Path, tmp_path:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=20 * HANGS,
         check=False,
     )
     assert done.returncode == 0, f"{page.name}:\n{done.stderr}"

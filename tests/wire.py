@@ -22,6 +22,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Self
 
+from tests.patience import HANGS
+
 Pairs = list[tuple[str, str]]
 
 
@@ -282,7 +284,7 @@ class Server:
             with suppress(OSError):
                 connection.sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(HANGS)
             assert not thread.is_alive(), "a handler does not end: it must wait on its socket or on server.stopped"
         if self._failures:
             raise self._failures[0]

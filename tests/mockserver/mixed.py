@@ -10,6 +10,7 @@ import httpx
 from mockserver import Entry, Errors, Latency, MockServer
 from mockserver.faults import Plan
 from mockserver.stubs import stub
+from tests.patience import HANGS
 
 AT_ONCE = 50
 ATTEMPTS = 4
@@ -33,7 +34,7 @@ def run(seed: int) -> list[dict[str, object]]:
         rules=None,
     ) as server:
         asyncio.run(_ask_all(server.url))
-        server.journal.wait_until_quiet()
+        server.journal.wait_until_quiet(HANGS)
         return sorted(map(_lasting, server.journal), key=lambda entry: (entry["call_id"], entry["attempt"]))  # type: ignore[arg-type,return-value]
 
 
@@ -43,7 +44,7 @@ def _lasting(entry: Entry) -> dict[str, object]:
 
 async def _ask_all(url: str) -> None:
     limits = httpx.Limits(max_connections=AT_ONCE)
-    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=HANGS) as client:
         await asyncio.gather(*(_call(client, number) for number in range(AT_ONCE)))
 
 

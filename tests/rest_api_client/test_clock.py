@@ -9,6 +9,7 @@ import time
 import pytest
 
 from rest_api_client.clock import SYSTEM
+from tests.patience import HANGS
 
 
 def test_the_system_clock_tells_the_machines_time() -> None:
@@ -38,7 +39,7 @@ def test_a_started_thread_is_a_daemon_and_sets_a_flag() -> None:
 
     with SYSTEM.hold():
         SYSTEM.start(body, name="worker")
-        assert flag.wait(5)
+        assert flag.wait(HANGS)
     assert flag.is_set()
     assert seen == [("worker", True)]
 

@@ -91,7 +91,7 @@ def test_an_abort_may_abort() -> None:
     def elsewhere() -> None:
         thread = threading.Thread(target=lambda: one.on_abort(done.set))
         thread.start()
-        thread.join(5)
+        thread.join()
 
     one.on_abort(one.abort)
     one.on_abort(elsewhere)

@@ -15,6 +15,7 @@ import trio
 
 from rest_api_client import APIClient, AsyncAPIClient, CapabilityError
 from rest_api_client.transport import Capability
+from tests.patience import HANGS
 from tests.rest_api_client.cells import ENGINES, Cell, engine_of, quick
 from tests.wire import Server
 
@@ -152,7 +153,7 @@ def test_a_client_serves_asyncio_and_trio_at_once_or_refuses_trio(engine: str) -
 def test_a_forked_child_works_or_is_refused_at_once(engine: str, face: str) -> None:
     """T14: on connections of its own, whatever lock another thread held meanwhile; the parent goes on undisturbed."""
     command = [sys.executable, "-W", "ignore", "-m", "tests.rest_api_client.forking", engine, face]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20 * HANGS, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     forks = Cell(engine, "sync" if face == "sync" else "asyncio").can(Capability.FORK)

@@ -149,7 +149,11 @@ def test_faults_of_the_wire_within_tls(server: MockServer, trust: ssl.SSLContext
         (get("extra_bytes"), "silence", b"0123456789HTTP/1.1 500 Surprise\r\ncontent-length: 0\r\n\r\n"),
         (get("stall_mid_body(after=4)"), "silence", b"0123"),
     ):
-        met = talk(server, trust, request, lambda met, wanted=(end, body): (met.end, met.body) == wanted)
+
+        def expected(met: Talk, end: str = end, body: bytes = body) -> bool:
+            return (met.end, met.body) == (end, body)
+
+        met = talk(server, trust, request, expected)
         assert (met.end, met.body) == (end, body)
 
 
@@ -168,8 +172,12 @@ def test_a_connection_given_back_goes_on_within_tls(server: MockServer, trust: s
             ("", b"0123456789"),
             ("length_and_chunked", b"\r\n0\r\n\r\n"),
         ):
+
+            def expected(talk: Talk, last: bytes = last) -> bool:
+                return talk.data.endswith(last)
+
             sock.sendall(get(fault))
-            assert b"0123456789" in listen(sock, lambda talk, last=last: talk.data.endswith(last), quiet=0).data
+            assert b"0123456789" in listen(sock, expected, quiet=0).data
 
 
 def test_a_fault_of_tls_needs_tls() -> None:

@@ -34,6 +34,7 @@ from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.script import Refuse, Reset, Script, Stall
 from tests.conftest import World
+from tests.patience import HANGS
 from tests.rest_api_client.chain import Chain, a_request
 from tests.rest_api_client.faces import any_client
 from tests.rest_api_client.together import together
@@ -609,7 +610,7 @@ def test_thirty_two_threads_make_one_request() -> None:
     def answer(request: Any, index: int) -> Script:
         asked.append(index)
         arrived.set()
-        assert gate.wait(10)
+        assert gate.wait(HANGS)
         return respond(200, json={"index": index})
 
     answers: list[Any] = []
@@ -619,12 +620,12 @@ def test_thirty_two_threads_make_one_request() -> None:
         threads = [threading.Thread(target=lambda: answers.append(client.get("/").data)) for _ in range(32)]
         for thread in threads:
             thread.start()
-        assert arrived.wait(10)
+        assert arrived.wait(HANGS)
         while sum(flight.aboard for flight in list(bound.flights._flights.values())) < 32:
             assert SYSTEM.monotonic() > 0
         gate.set()
         for thread in threads:
-            thread.join(10)
+            thread.join(HANGS)
         assert len(bound.flights) == 0
     assert answers == [{"index": 0}] * 32
     assert asked == [0]
@@ -661,7 +662,7 @@ def test_two_event_loops_make_one_request() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(HANGS)
     asyncio.run(client.aclose())
     assert answers == [7, 7]
     assert len(asked) == 1

@@ -901,7 +901,9 @@ def run_script(text: str) -> subprocess.CompletedProcess[str]:
         engine = SyncPyreqwestEngine(PLAIN)
     """
     script = textwrap.dedent(head) + textwrap.dedent(text)
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=20 * HANGS, check=False
+    )
 
 
 def test_a_real_fork() -> None:
