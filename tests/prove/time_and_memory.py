@@ -30,6 +30,7 @@ from rest_api_client import (
     Timeouts,
     VirtualClock,
 )
+from rest_api_client.auth.digest import parse_challenges
 from rest_api_client.context import Call, Context
 from rest_api_client.http import streaming
 from rest_api_client.http.cookies import CookieJar
@@ -515,5 +516,7 @@ PARSERS: list[tuple[str, Callable[[Any], object], Callable[[int], Any]]] = [
     ("lines, no end", _lines, lambda n: b"x" * n),
     ("lines, carriage returns", _lines, lambda n: b"\r" * n),
     ("masking a URL", redact_url, lambda n: "https://a.test/?" + "token=x&" * (n // 8)),
+    ("WWW-Authenticate", parse_challenges, lambda n: "Digest " + 'a="b",' * (n // 6)),
+    ("WWW-Authenticate, open quotes", parse_challenges, lambda n: "Digest " + 'a="' * (n // 3)),
     ("content encodings", lambda text: content_encodings([text]), lambda n: "gzip," * (n // 5)),
 ]
