@@ -18,10 +18,12 @@ machine       a state machine for SDKs
 
 import pytest_plugin.rehearsal.extra  # noqa: F401  first
 from pytest_plugin.rehearsal.backstage import Backstage
+from pytest_plugin.rehearsal.machine import ClientMachine
 from pytest_plugin.rehearsal.promises import Promises
 from pytest_plugin.rehearsal.rehearse import RULES, rehearse
 from pytest_plugin.rehearsal.report import RehearsalFailed, Report
 from pytest_plugin.rehearsal.running import Called
+from pytest_plugin.rehearsal.saved import rehearsed, save, saved_schedule, stubs_of
 from pytest_plugin.rehearsal.schedule import Cancel, ClockJump, FaultSchedule, Step
 from pytest_plugin.rehearsal.strategies import (
     broken,
@@ -29,8 +31,8 @@ from pytest_plugin.rehearsal.strategies import (
     clock_jumps,
     fault_schedules,
     fault_steps,
-    latencies,
     late,
+    latencies,
     limiter_settings,
     phases,
     scripts,
@@ -44,6 +46,7 @@ __all__ = [
     "Backstage",
     "Called",
     "Cancel",
+    "ClientMachine",
     "ClockJump",
     "FaultSchedule",
     "Promises",
@@ -61,6 +64,10 @@ __all__ = [
     "limiter_settings",
     "phases",
     "rehearse",
+    "rehearsed",
+    "save",
+    "saved_schedule",
     "scripts",
     "statuses",
+    "stubs_of",
 ]

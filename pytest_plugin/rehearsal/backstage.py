@@ -35,7 +35,7 @@ from rest_api_client.engines.mount import as_httpx_transport
 from rest_api_client.events import Event
 from rest_api_client.runtimes.asynchronous import AsyncRuntime
 from rest_api_client.runtimes.sync import SyncRuntime
-from rest_api_client.transport import Timeouts, Transport
+from rest_api_client.transport import Transport
 from rest_api_client.virtual.clock import VirtualClock
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Backstage:
             import httpx
 
             return httpx.HTTPTransport()
-        return self._mounted(SyncRuntime(self.clock), "sync")
+        return cast("httpx.BaseTransport", self._mounted(SyncRuntime(self.clock), "sync"))
 
     def async_httpx_transport(self) -> httpx.AsyncBaseTransport:
         """A transport for one `httpx.AsyncClient`."""
@@ -155,7 +155,7 @@ class Backstage:
             import httpx
 
             return httpx.AsyncHTTPTransport()
-        return self._mounted(AsyncRuntime(self.clock), "async")
+        return cast("httpx.AsyncBaseTransport", self._mounted(AsyncRuntime(self.clock), "async"))
 
     def _mounted(self, runtime: Any, face: Any) -> Any:
         engine: Any = self.engine()

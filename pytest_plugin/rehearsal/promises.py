@@ -1,10 +1,10 @@
 """What a client promises, checked over how its calls ended; what the server saw is for the rules of the stage.
 
-    ended      every call ends, in an answer or in one error, and a cancelled one soon after it was cancelled
-    typed      that error is one that callers can be told to catch
-    deadline   no call lasts longer
-    held       nothing is held when all is quiet: no permit, no token
-    recovery   when the trouble is over, so is the client's: a call to a healthy server is answered
+ended      every call ends, in an answer or in one error, and a cancelled one soon after it was cancelled
+typed      that error is one that callers can be told to catch
+deadline   no call lasts longer
+held       nothing is held when all is quiet: no permit, no token
+recovery   when the trouble is over, so is the client's: a call to a healthy server is answered
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cassettes import Cassette
@@ -31,7 +32,7 @@ request is a connection of its own."""
 
 def rehearse(
     make: Making,
-    scenario: FaultSchedule | Schedule | str | Sequence[Step | str] = (),
+    scenario: FaultSchedule | Schedule | Path | str | Sequence[Step | str] = (),
     *,
     workload: Workload = Workload(),  # noqa: B008  a value
     rules: Rules = RULES,
@@ -46,8 +47,9 @@ def rehearse(
     real time: scale the schedule before (`schedule.scaled(0.01)`); clock jumps are left out there.
 
     Args:
-        make: makes a client of what it is given, a `Backstage`. Async clients run on an asyncio loop, others in threads.
-        scenario: a schedule, its token or line, steps, or a scenario of the stage, `outage(duration=7200)`.
+        make: makes a client of what it is given, a `Backstage`. Async ones run on an asyncio loop, others in threads.
+        scenario: a schedule, its token or line, steps, or a scenario of the stage, `outage(duration=7200)`,
+            or the path of a saved rehearsal.
         workload: who calls what.
         rules: of the stage, checked over what the server saw.
         promises: of the client, checked over how its calls ended.

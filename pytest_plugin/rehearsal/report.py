@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from mockserver.rules import Violation, format_violations
 from pytest_plugin.rehearsal.running import Called
 from pytest_plugin.rehearsal.schedule import FaultSchedule
-from pytest_plugin.timeline import Called as Drawn
 from pytest_plugin.timeline import Arrived, Kind, Served, Timeline, Tried, arrived
+from pytest_plugin.timeline import Called as Drawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from cassettes import Interaction
     from mockserver.journal import Entry
@@ -48,6 +49,7 @@ class Report:
         violations: what was broken; warnings too.
         skipped: what was asked for and could not be done.
         live: whether it was on a socket, in real time.
+        saved: where it is kept, played first next time.
     """
 
     schedule: FaultSchedule
@@ -57,6 +59,7 @@ class Report:
     violations: Sequence[Violation] = ()
     skipped: Sequence[str] = ()
     live: bool = False
+    saved: Path | None = None
     again: Callable[[], list[Interaction]] | None = field(default=None, repr=False)
     explain: Callable[[str], str | None] | None = field(default=None, repr=False)
 
@@ -106,7 +109,8 @@ class Report:
         told = [format_violations(self.violations), "", "what went wrong on the server:"]
         told += [f"  {line}" for line in str(self.schedule).splitlines()]
         told += ["", self.timeline().text(width), *(f"skipped: {each}" for each in self.skipped)]
-        return "\n".join([*told, "", f"again: rehearse(..., {self._named()!r})"])
+        told += ["", f"again: rehearse(..., {self._named()!r})"]
+        return "\n".join([*told, *([] if self.saved is None else [f"saved: {self.saved}, played first next time"])])
 
     def _named(self) -> str:
         try:
@@ -125,7 +129,16 @@ class Report:
             for each in self.calls
         ]
         seen = [
-            (each.arrived, each.answered, each.finished, each.method, each.path, each.attempt, each.status, each.fault_id)
+            (
+                each.arrived,
+                each.answered,
+                each.finished,
+                each.method,
+                each.path,
+                each.attempt,
+                each.status,
+                each.fault_id,
+            )
             for each in self.entries
         ]
         return calls + seen

@@ -110,9 +110,7 @@ def _drive(stage: Backstage, main: Callable[[], Awaitable[Run]]) -> Run:
 class _Crowd:
     """What both faces share: who calls when, and what is kept of it."""
 
-    def __init__(
-        self, stage: Backstage, make: Making, first: Any, workload: Workload, recovery: float | None
-    ) -> None:
+    def __init__(self, stage: Backstage, make: Making, first: Any, workload: Workload, recovery: float | None) -> None:
         self.stage = stage
         self.workload = workload
         self.recovery = recovery
@@ -275,5 +273,3 @@ class _Threads(_Crowd):
 
 def _in(context: Any, function: Callable[..., object], *arguments: Any) -> Callable[[], object]:
     return lambda: context.run(function, *arguments)
-
-

@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final, cast
 
 from mockserver.faults import (
@@ -167,8 +168,8 @@ class FaultSchedule:
             raise ValueError(f"FaultSchedule.seed must be a whole number, not {self.seed!r}")
 
     @classmethod
-    def of(cls, scenario: FaultSchedule | Schedule | str | Sequence[Step | str]) -> FaultSchedule:
-        """A schedule of whatever says what goes wrong: a token, a line, steps, or a scenario such as `outage()`.
+    def of(cls, scenario: FaultSchedule | Schedule | Path | str | Sequence[Step | str]) -> FaultSchedule:
+        """A schedule of whatever says what goes wrong: a token, a line, steps, a scenario, a saved rehearsal's path.
 
         Raises:
             ValueError: it says nothing of the kind; the message says what would.
@@ -177,6 +178,10 @@ class FaultSchedule:
             return scenario
         if isinstance(scenario, Schedule):
             return cls(phases=scenario.phases)
+        if isinstance(scenario, Path):
+            from pytest_plugin.rehearsal.saved import saved_schedule  # reads YAML
+
+            return saved_schedule(scenario)
         if isinstance(scenario, str):
             return cls.from_token(scenario) if scenario.startswith(f"{VERSION}.") else cls.parse(scenario)
         if isinstance(cast("object", scenario), Sequence):
@@ -219,7 +224,9 @@ class FaultSchedule:
             ValueError: the latency is a distribution that cannot be scaled.
         """
         steps = tuple(replace(step, late=step.late * factor) for step in self.moves)
-        phases = tuple(replace(each, start=each.start * factor, duration=each.duration * factor) for each in self.phases)
+        phases = tuple(
+            replace(each, start=each.start * factor, duration=each.duration * factor) for each in self.phases
+        )
         cancels = tuple(replace(each, after=each.after * factor) for each in self.cancels)
         jumps = tuple(replace(each, at=each.at * factor) for each in self.jumps)
         return replace(
@@ -263,7 +270,8 @@ class FaultSchedule:
         if twice:
             raise ValueError(f"{twice[0]} is given twice")
         listed = {name: tuple(values) for name, values in found.items() if name in _PLURALS.values()}
-        return cls(**listed, **{name: values[0] for name, values in found.items() if name not in listed})
+        parts: dict[str, Any] = {**listed, **{name: values[0] for name, values in found.items() if name not in listed}}
+        return cls(**parts)
 
     @property
     def token(self) -> str:
@@ -316,15 +324,11 @@ def _parts(schedule: FaultSchedule) -> list[str]:
 
 
 def _step(given: Step | str) -> Step:
-    if isinstance(given, Step):
-        return given
-    if not isinstance(cast("object", given), str):
-        raise ValueError(f"step {given!r}: give a Step, the text of a fault, or 'ok'")
-    built = build(read(given), _vocabulary(), "step")
+    built: object = build(read(given), _vocabulary(), "step") if isinstance(given, str) else given
     if isinstance(built, Named):
         return Step(built.text)
     if not isinstance(built, Step):
-        raise ValueError(f"step {given!r}: give 'ok', a fault such as 'error(503)', or step(..., late=2)")
+        raise ValueError(f"step {given!r}: give a Step, 'ok', a fault such as 'error(503)', or 'step(..., late=2)'")
     return built
 
 

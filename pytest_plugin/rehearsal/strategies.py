@@ -10,14 +10,13 @@ minutes, and many a bug needs just that; so a list of steps may also be one step
 
 from __future__ import annotations
 
-import pytest_plugin.rehearsal.extra  # noqa: F401  first
-
 from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+import pytest_plugin.rehearsal.extra  # noqa: F401  first
 from mockserver.faults import ConstantLatency, EvenLatency, FaultRule, Phase, Slowness, fault
 from pytest_plugin.rehearsal.schedule import Cancel, ClockJump, FaultSchedule, Step
 
