@@ -243,6 +243,12 @@ def _server(request: pytest.FixtureRequest) -> MockServer:
     return server
 
 
+@pytest.fixture(scope="session")
+def api_fault_replay(request: pytest.FixtureRequest) -> str | None:
+    """What --api-fault-replay gave: `rehearse(make, api_fault_replay or outage(duration=60))`."""
+    return fault_replay(request.config)
+
+
 # Of a session ---------------------------------------------------------------------------------------------------------
 
 

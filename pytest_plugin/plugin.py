@@ -18,6 +18,7 @@ from pytest_plugin.fixtures import (
     api_client,
     api_client_class,
     api_client_config,
+    api_fault_replay,
     async_api_client,
     async_api_client_class,
     http_cassette,
@@ -42,6 +43,7 @@ __all__ = [
     "api_client",
     "api_client_class",
     "api_client_config",
+    "api_fault_replay",
     "async_api_client",
     "async_api_client_class",
     "http_cassette",
@@ -102,4 +104,8 @@ def pytest_runtest_makereport(
         from pytest_plugin.report import tell
 
         tell(watch, report)
+    elif call.excinfo is not None and item.config.getoption("--api-report") is not None:
+        from pytest_plugin.report import tell_rehearsal
+
+        tell_rehearsal(call.excinfo.value, report)
     return report

@@ -7,6 +7,7 @@ The text goes into the report as a section, so that pytest prints it, in a worke
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,15 @@ def _draw(watch: Watch, report: pytest.TestReport) -> None:
         outcome = "failed" if report.failed else "passed"
         details = _message(report) if report.failed else ""
         report.__dict__["api_part"] = part(watch.timeline(), title=f"{report.nodeid}: {outcome}", details=details)
+
+
+def tell_rehearsal(error: BaseException, report: pytest.TestReport) -> None:
+    """Draw what went wrong in a rehearsal, which keeps its own record, for the page."""
+    rehearsal: Any = getattr(error, "report", None)
+    if isinstance(error, AssertionError) and callable(getattr(rehearsal, "timeline", None)):
+        from pytest_plugin.timeline_page import part
+
+        report.__dict__["api_part"] = part(rehearsal.timeline(), title=f"{report.nodeid}: failed", details=str(error))
 
 
 def _message(report: pytest.TestReport) -> str:

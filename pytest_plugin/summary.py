@@ -70,7 +70,7 @@ class Collected:
 
 
 def _is_cassette(file: Path) -> bool:
-    return file.suffix in SUFFIXES and not file.stem.endswith(".fault") and file.is_file()
+    return file.suffix in SUFFIXES and file.is_file()
 
 
 class Session:

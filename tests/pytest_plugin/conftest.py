@@ -11,6 +11,7 @@ from collections.abc import Callable
 import hypothesis.strategies  # noqa: F401
 import pytest
 
+import pytest_plugin.rehearsal  # noqa: F401
 from mockserver import MockServer
 from pytest_plugin import faults, looped, parts, recorded, report, timeline_page, timeline_text  # noqa: F401
 from rest_api_client import APIClient

@@ -183,16 +183,13 @@ def test_an_expired_cassette_is_told_and_where_asked_fails(run: Run, suite: pyte
     assert "days ago, and may be 30 days old" in text_of(result)
 
 
-def test_cassettes_of_no_test_are_told_after_a_whole_run(run: Run, suite: pytest.Pytester) -> None:
+def test_cassettes_of_no_test_are_told_after_a_whole_run(run: Run) -> None:
     """Not after part of one: a selection, a deselection, a run that was stopped."""
     two = PLAYS + PLAYS.replace("test_it", "test_other")
     run(ONE + two).assert_outcomes(passed=2)
     orphan = "1 cassette of no test:"
     result = run(ONE + PLAYS)
     result.stdout.fnmatch_lines([orphan, "*test_other.yaml"])
-    fault = suite.path / "cassettes" / "test_it" / "saved.fault.yaml"
-    fault.write_text("")
-    assert orphan in text_of(run(ONE + PLAYS))
     for options in (["-k", "it and not x"], ["test_it.py::test_it"], ["--co"], ["-x"]):
         broken = "\ndef test_broken(): assert False\n" if options == ["-x"] else "\ndef test_x(): pass\n"
         assert orphan not in text_of(run(ONE + PLAYS + broken, *options)), options

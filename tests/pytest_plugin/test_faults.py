@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from pytest_plugin.rehearsal import FaultSchedule
 from tests.pytest_plugin.conftest import Run, text_of
 
 
@@ -125,3 +128,55 @@ def test_a_fault_without_a_name_has_no_line_to_replay_it(run: Run) -> None:
     result.assert_outcomes(failed=1)
     assert "HTTP timeline" in text_of(result)
     assert "replay with" not in text_of(result)
+
+
+REHEARSED = """
+import pytest
+from pathlib import Path
+from pytest_plugin.rehearsal import FaultSchedule, rehearse, save
+from rest_api_client import APIClient
+
+TOKEN = FaultSchedule(steps=("error(503)", "ok", "error(502)")).token
+
+def make(stage):
+    return APIClient(**stage.options(), max_retries=0, raise_for_status=False)
+"""
+
+
+def test_a_rehearsal_is_had_again_by_its_token_or_its_file(run: Run) -> None:
+    """What Hypothesis found plays on the mock server, by mark or from the command line."""
+    tests = """
+def statuses(client):
+    return [client.get("/users/1", max_retries=0, raise_for_status=False).status_code for _ in range(4)]
+
+@pytest.mark.api_faults(TOKEN)
+def test_token(virtual_clock, api_client):
+    assert statuses(api_client) == [503, 200, 502, 200]
+
+def test_file(virtual_clock, api_client, http_faults, tmp_path):
+    http_faults.add(save(rehearse(make, TOKEN), tmp_path / "saved.yaml"))
+    assert statuses(api_client) == [503, 200, 502, 200]
+
+@pytest.mark.api_faults("error(500)")
+def test_replayed(virtual_clock, api_client, api_fault_replay):
+    assert statuses(api_client) == ([503, 200, 502, 200] if api_fault_replay else [500] * 4)
+"""
+    run(REHEARSED + tests).assert_outcomes(passed=3)
+    token = FaultSchedule(steps=("error(503)", "ok", "error(502)")).token
+    run(REHEARSED + tests, "-k", "replayed", f"--api-fault-replay={token}").assert_outcomes(passed=1, deselected=2)
+
+
+def test_a_rehearsal_that_fails_is_in_the_page(run: Run, suite: pytest.Pytester) -> None:
+    """It keeps its own record; no fixture of ours is needed."""
+    tests = """
+def test_it():
+    client = lambda stage: APIClient(**stage.options(), pacing=None, retry=None)
+    rehearse(client, ["error(429, retry_after=100)"] * 20).raise_()
+
+def test_other():
+    raise AssertionError("nothing to draw")
+"""
+    run(REHEARSED + tests, "--api-report=page.html").assert_outcomes(failed=2)
+    html = (suite.path / "page.html").read_text()
+    assert html.count("<svg") == 1
+    assert "test_it.py::test_it: failed" in html
