@@ -130,8 +130,6 @@ def _within(name: str, modules: tuple[str, ...]) -> bool:
     return any(name == module or name.startswith(f"{module}.") for module in modules)
 
 
-def place(frame: FrameType | None) -> str:
+def place(frame: FrameType) -> str:
     """Name a frame's function, file and line."""
-    if frame is None:
-        return "unknown code"
     return f"{frame.f_code.co_qualname} ({frame.f_code.co_filename}:{frame.f_lineno})"

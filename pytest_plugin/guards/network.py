@@ -9,8 +9,7 @@ Two things make no such report. uvloop connects in C: its loop's own methods are
 Rust: this project's engine reports the address itself, as event `rest_api_client.connect`; pyreqwest used directly is
 not seen. Nor are other processes.
 
-A connection must be allowed by every guard that is active. Unix sockets and socket pairs are free. `NetworkBlocked` is
-no OSError, so that no client takes it for a failed connection, tries again, and hides it.
+A connection must be allowed by every guard that is active. Unix sockets and socket pairs are free.
 """
 
 from __future__ import annotations
@@ -23,13 +22,19 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from _pytest.outcomes import Failed  # pytest.fail.Exception, in a form that types allow for a base
+
 from pytest_plugin.guards.callers import Sight, place
 
 Address = tuple[str, int]
 
 
-class RealWorld(RuntimeError):
-    """A test in virtual time, or without network, was about to touch the real world."""
+class RealWorld(Failed):
+    """A test in virtual time, or without network, was about to touch the real world.
+
+    It ends the test as `pytest.fail` does and is no `Exception`: a client that answers every error with another
+    attempt, or with an error of its own, lets it pass.
+    """
 
 
 class NetworkBlocked(RealWorld):
@@ -75,11 +80,11 @@ class _Door(Watcher):
 
     def connect(self, host: str, port: int, verb: str) -> None:
         if not any(port == allowed and self._same(name, port, host) for name, allowed in list(self._allow)):
-            raise NetworkBlocked(_BLOCKED.format(f"{verb} {shown(host, port)}", _caller(), self._allowed()))
+            raise NetworkBlocked(_BLOCKED.format(f"{verb} {shown(host, port)}", by(_SIGHT), self._allowed()))
 
     def look_up(self, name: str) -> None:
         if not any(name.lower() == allowed.lower() for allowed, _ in list(self._allow)):
-            raise NetworkBlocked(_BLOCKED.format(f"look up {name!r}", _caller(), self._allowed()))
+            raise NetworkBlocked(_BLOCKED.format(f"look up {name!r}", by(_SIGHT), self._allowed()))
 
     def _same(self, allowed: str, port: int, host: str) -> bool:
         if allowed.lower() == host.lower() or (allowed == "localhost" and is_local(host)):
@@ -100,6 +105,8 @@ class _Door(Watcher):
         return ", ".join(sorted(shown(*each) for each in self._allow)) or "nothing"
 
 
+_SIGHT = Sight()
+
 _BLOCKED = """the network is shut in this test, which was about to {0}
   by {1}; allowed: {2}
 Answer it with a mock server (fixture mock_server, mockserver.MockServer), a cassette (mark api_cassette) or a script
@@ -111,8 +118,10 @@ def shown(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _caller() -> str:
-    return place(Sight().nearest(sys._getframe(1)))  # noqa: SLF001  the documented way to a caller
+def by(sight: Sight) -> str:
+    """Say where the program stands that is calling."""
+    frame = sight.nearest(sys._getframe(1))  # noqa: SLF001  the documented way to a caller
+    return "a thread of a library" if frame is None else place(frame)
 
 
 def is_address(host: str) -> bool:
@@ -190,7 +199,7 @@ def _bind(sock: socket.socket, address: Any) -> None:
             watcher.bind(_text(address[0]), address[1])
 
 
-def _look_up(name: Any, *_: Any) -> None:
+def _look_up(name: Any, *_: Any, **options: Any) -> None:
     host = _text(name)
     if is_address(host) or is_local(host) or host == socket.gethostname():
         return

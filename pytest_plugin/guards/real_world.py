@@ -35,15 +35,8 @@ from typing import Any
 
 import anyio
 
-try:
-    import trio as _trio
-except ModuleNotFoundError:  # its users have it
-    trio: Any = None
-else:
-    trio = _trio
-
 from pytest_plugin.guards.callers import Sight, place
-from pytest_plugin.guards.network import RealWorld, Watcher, shown, watching
+from pytest_plugin.guards.network import RealWorld, Watcher, by, shown, watching
 from rest_api_client.virtual.clock import VirtualClock
 from rest_api_client.virtual.loop import VirtualLoop
 
@@ -86,7 +79,7 @@ class _Guard(Watcher):
         culprit = self.sight.program(frame, through=through)
         if culprit is None or not self.concerned():
             return
-        via = "" if culprit is frame else f"\n  through {place(frame)}"
+        via = "" if culprit is frame or frame is None else f"\n  through {place(frame)}"
         raise RealWorld(f"{what} in a test in virtual time\n  by {place(culprit)}{via}\n{advice}")
 
     def connect(self, host: str, port: int, verb: str) -> None:
@@ -103,8 +96,7 @@ class _Guard(Watcher):
 
     def _refuse_socket(self, what: str) -> None:
         if self.concerned():
-            frame = self.sight.nearest(sys._getframe(2))  # noqa: SLF001  the documented way to a caller
-            raise RealWorld(f"a socket in a test in virtual time, to {what}\n  by {place(frame)}\n{_SOCKET}")
+            raise RealWorld(f"a socket in a test in virtual time, to {what}\n  by {by(self.sight)}\n{_SOCKET}")
 
 
 _SOCKET = """Virtual time would run ahead of it, and every timeout be false. Let the client talk in process, to the
@@ -163,7 +155,7 @@ def _in_virtual_loop() -> bool:
     try:
         return isinstance(asyncio.get_running_loop(), VirtualLoop)
     except RuntimeError:
-        pass
+        trio: Any = sys.modules.get("trio")
     if trio is None or not trio.lowlevel.in_trio_run():
         return True
     return type(trio.lowlevel.current_clock()).__module__ == "rest_api_client.virtual.trio_run"
@@ -267,7 +259,6 @@ _CALLS = [
     _swap(time, "sleep", _sleep),
     _swap(asyncio, "sleep", _async_sleep("asyncio.sleep")),
     _swap(anyio, "sleep", _async_sleep("anyio.sleep")),
-    *([_swap(trio, "sleep", _async_sleep("trio.sleep"))] if trio is not None else []),
     _swap(threading.Event, "wait", _wait("threading.Event.wait", 0)),
     _swap(threading.Condition, "wait", _wait("threading.Condition.wait", 0)),
     _swap(queue.Queue, "get", _wait("queue.Queue.get", 1)),
@@ -292,7 +283,7 @@ def _replaced(guard: _Guard) -> Iterator[None]:
     global _guards
     with _lock:
         if not _guards:
-            _put(_CALLS)
+            _put(_all_calls())
         _put(_imported[guard.sight.watch].find(guard.sight))
         _guards = (*_guards, guard)
     try:
@@ -302,6 +293,14 @@ def _replaced(guard: _Guard) -> Iterator[None]:
             _guards = tuple(each for each in _guards if each is not guard)
             if not _guards:
                 _put_back()
+
+
+def _all_calls() -> list[_Swap]:
+    """Those of trio as well, once the program has it."""
+    if "trio" in sys.modules and not any(swap.owner is sys.modules["trio"] for swap in _CALLS):
+        _CALLS.append(_swap(sys.modules["trio"], "sleep", _async_sleep("trio.sleep")))
+        _FUNCTIONS[id(_CALLS[-1].original)] = _CALLS[-1]
+    return _CALLS
 
 
 _put_now: list[_Swap] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio  # noqa: TID251  pyreqwest is asyncio's alone: its calls need tasks that no cancellation reaches
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
@@ -70,6 +71,8 @@ class _Engine:
             raise ClosedError("the engine is closed")
         _refuse_fork()
         _refuse_rewriting(request.url)
+        # Python tells audit hooks where sockets connect; these are Rust's. So a test's guard can keep them in.
+        sys.audit("rest_api_client.connect", request.url.host, request.url.port)
         return Passage(exchange, self.runtime)
 
     def _call(self, request: Request, passage: Passage, permit: Permit) -> Call:
