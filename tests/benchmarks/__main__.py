@@ -9,12 +9,14 @@ where a claim does not hold; not with `--quick`, whose rounds are too short to j
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
 
 from tests.benchmarks.figures import BENCHES, Result, Terms, load
 from tests.benchmarks.page import as_text, keep, machine, record
+from tests.benchmarks.peers import Missing
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -29,14 +31,20 @@ def main(arguments: list[str]) -> int:
     chosen = [name for name in BENCHES if not options.words or any(word in name for word in options.words)]
     if not chosen:
         parser.error(f"no benchmark has {' or '.join(options.words)} in its name: there are {', '.join(BENCHES)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that whoever serves is ended too
     print(f"{machine()}\n")
     terms = Terms(quick=options.quick)
     records, held = [], True
     for name in chosen:
         started = time.perf_counter()
-        result = BENCHES[name](terms)
-        print(as_text(result), flush=True)
-        records.append(record(name, _command(arguments), time.perf_counter() - started, result))
+        try:
+            result = BENCHES[name](terms)
+        except Missing as why:
+            print(f"Not measured: {name}: {why}\n", flush=True)
+            continue
+        seconds = time.perf_counter() - started
+        print(f"{as_text(result)}\n{name}: {seconds:.0f} s\n", flush=True)
+        records.append(record(name, _command(arguments), seconds, result))
         held = held and _holds(result)
     if not options.quick:
         keep(DOCS, records)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.benchmarks.clients import ASYNC, Setup
+from tests.benchmarks.clients import ASYNC, Setup, chosen
 from tests.benchmarks.contest import Field, Found, Task, costs, field_of, rates
 from tests.benchmarks.figures import Claim, Result, Series, Terms, bench, ratio
 from tests.benchmarks.wire_server import Wire, wire
@@ -25,7 +25,7 @@ Levels = dict[int, dict[str, list[Found]]]
 def in_flight(terms: Terms) -> Result:
     """All async clients at each level, in turns."""
     found: Levels = {}
-    with wire() as server, field_of(ASYNC, "async") as entered:
+    with wire() as server, field_of(chosen(ASYNC, quick=terms.quick), "async") as entered:
         for level in QUICK if terms.quick else LEVELS:
             found[level] = _level(server, entered, level, terms)
             if level == 256:
@@ -44,8 +44,8 @@ def in_flight(terms: Terms) -> Result:
 def _level(server: Wire, entered: Field, level: int, terms: Terms) -> dict[str, list[Found]]:
     url = f"{server.plain}/small"
     setup = Setup(connections=min(level, CONNECTIONS))
-    task = Task("json", url, terms.pick(0.6, 0.08), setup, in_flight=level)
-    return entered.rounds(task, int(terms.pick(7 if level < 256 else 5, 2)))
+    task = Task("json", url, terms.pick(0.5, 0.08), setup, in_flight=level)
+    return entered.rounds(task, int(terms.pick(7 if level == 32 else 4, 2)))
 
 
 def _quick(found: dict[str, list[Found]], title: str) -> bool:

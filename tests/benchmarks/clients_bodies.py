@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.benchmarks.clients import Setup
+from tests.benchmarks.clients import Setup, chosen
 from tests.benchmarks.contest import Found, Task, costs, field_of
 from tests.benchmarks.figures import Claim, Result, Series, Terms, bench, ratio
 from tests.benchmarks.wire_server import Wire, wire
@@ -58,7 +58,7 @@ def large_bodies(terms: Terms) -> Result:
     """Each kind from each client, in turns."""
     series: list[Series] = []
     claims: list[Claim] = []
-    with wire() as server, field_of(TITLES, "sync") as entered:
+    with wire() as server, field_of(chosen(TITLES, quick=terms.quick), "sync") as entered:
         for kind in KINDS:
             found = entered.rounds(_task(server, kind, terms), int(terms.pick(7, 2)))
             cost = costs(found, f"ms of CPU for {kind.name}", scale=1e-3)

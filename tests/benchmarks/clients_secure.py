@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.benchmarks.clients import ASYNC, SYNC, Setup
+from tests.benchmarks.clients import ASYNC, SYNC, Setup, chosen
 from tests.benchmarks.contest import Task, costs, field_of, rates
 from tests.benchmarks.figures import Claim, Result, Series, Terms, bench, ratio
 from tests.benchmarks.peers import Missing
@@ -44,10 +44,10 @@ def over_http2(terms: Terms) -> Result:
 def _contest(
     terms: Terms, *, titles: list[str], face: str, setup: Setup, title: str, text: str, skipped: tuple[str, ...] = ()
 ) -> Result:
-    with wire() as server, field_of(titles, face) as entered:
+    with wire() as server, field_of(chosen(titles, quick=terms.quick), face) as entered:
         task = _task(server, setup, terms)
         entered.rounds(task, 1)
-        found = entered.rounds(task, int(terms.pick(9, 2)))
+        found = entered.rounds(task, int(terms.pick(7, 2)))
     cost = costs(found)
     series = (*cost.values(), *rates(found).values())
     return Result(title, text, series, _claims(cost), (*entered.skipped, *skipped))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.benchmarks.clients import SYNC, Setup
+from tests.benchmarks.clients import SYNC, Setup, chosen
 from tests.benchmarks.contest import Task, costs, field_of, rates
 from tests.benchmarks.figures import Claim, Result, Series, Terms, bench, ratio
 from tests.benchmarks.wire_server import wire
@@ -19,11 +19,11 @@ OURS, BARE = "ours on pyreqwest", "pyreqwest"
 @bench
 def small_json(terms: Terms) -> Result:
     """All clients that block, in turns."""
-    with wire() as server, field_of(SYNC, "sync") as entered:
+    with wire() as server, field_of(chosen(SYNC, quick=terms.quick), "sync") as entered:
         url = f"{server.plain}/small"
-        task = Task("json", url, terms.pick(0.6, 0.08), Setup())
+        task = Task("json", url, terms.pick(0.5, 0.08), Setup())
         entered.rounds(task, 1)
-        found = entered.rounds(task, int(terms.pick(11, 3)))
+        found = entered.rounds(task, int(terms.pick(9, 2)))
     cost = costs(found)
     return Result(
         title="Small JSON, one request after the other",

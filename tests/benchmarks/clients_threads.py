@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.benchmarks.clients import Setup
+from tests.benchmarks.clients import Setup, chosen
 from tests.benchmarks.contest import Found, Task, costs, field_of, rates
 from tests.benchmarks.figures import Result, Terms, bench, ratio
 from tests.benchmarks.wire_server import wire
@@ -20,13 +20,13 @@ beside others that do the same. Throughput is that of all threads together.
 @bench
 def threads(terms: Terms) -> Result:
     """Shared and apart, in turns."""
-    with wire() as server, field_of(TITLES, "sync") as entered:
+    with wire() as server, field_of(chosen(TITLES, quick=terms.quick), "sync") as entered:
         url = f"{server.plain}/small"
         seconds = terms.pick(1.0, 0.15)
         shared = Task("json", url, seconds, Setup(connections=THREADS), threads=THREADS)
         apart = replace(shared, shared=False)
         found: dict[str, list[Found]] = {}
-        for _ in range(int(terms.pick(7, 2))):
+        for _ in range(int(terms.pick(5, 2))):
             for task, name in ((shared, "on one client"), (apart, "on 8 clients")):
                 for title, rounds in entered.rounds(task, 1).items():
                     found.setdefault(f"{title}, 8 threads {name}", []).extend(rounds)

@@ -38,7 +38,7 @@ to the first answer, parsed: import, client, connection, request.
 @bench
 def cold_start(terms: Terms) -> Result:
     """Imports and first answers, in turns."""
-    rounds = int(terms.pick(15, 3))
+    rounds = int(terms.pick(9, 2))
     with wire() as server:
         first = {title: code.format(url=f"{server.plain}/small") for title, code in FIRST.items()}
         codes = {code: code for code in IMPORTS}

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from tests.benchmarks.clients import Setup
 from tests.benchmarks.figures import Series
@@ -112,17 +113,17 @@ class Contestant:
             self._process.stdin.flush()
         return Found(**self._answer())
 
-    def _answer(self) -> dict[str, float]:
+    def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE)
         if not ready:
             self.end()
             raise Failed(f"{self.title}: a round was not over within {PATIENCE:.0f} s")
         line = self._process.stdout.readline()
-        answer = json.loads(line) if line else {"error": "its process ended"}
+        answer: dict[str, Any] = json.loads(line) if line else {"error": "its process ended"}
         if "error" in answer:
             raise Failed(f"{self.title}: {answer['error']}")
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     def end(self) -> None:
         """Kill it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from tests.benchmarks.clients import chosen
 from tests.benchmarks.figures import Result, Series, Terms, bench, ratio
 from tests.benchmarks.processes import LOAD_CORE, spawn
 from tests.benchmarks.wire_server import wire
@@ -18,7 +19,7 @@ PAIRS = (("ours on pyreqwest", "pyreqwest"), ("ours on httpx", "httpx"), ("ours 
 def memory_of_a_client(terms: Terms) -> Result:
     """Many of each, opened and used once."""
     titles = (*TITLES, "requests")
-    found, skipped = _weighed("idle", titles, IDLE, int(terms.pick(5, 1)))
+    found, skipped = _weighed("idle", chosen(titles, quick=terms.quick), IDLE, int(terms.pick(3, 1)))
     unit = "KB a client"
     series = {title: Series(title, unit, tuple(each)) for title, each in found.items()}
     text = f"What a process grows by {IDLE} sync clients that are open, each with one connection, for each of them."
@@ -29,7 +30,9 @@ def memory_of_a_client(terms: Terms) -> Result:
 def memory_in_flight(terms: Terms) -> Result:
     """Two thousand requests that wait for their answers."""
     count = int(terms.pick(2000, 200))
-    found, skipped = _weighed("in-flight", (*TITLES, "aiohttp"), count, int(terms.pick(5, 1)))
+    found, skipped = _weighed(
+        "in-flight", chosen((*TITLES, "aiohttp"), quick=terms.quick), count, int(terms.pick(3, 1))
+    )
     series = {title: Series(title, "KB a request", tuple(each)) for title, each in found.items()}
     claims = tuple(
         ratio(f"memory of a request, {ours}, of {bare}'s", series[ours], series[bare], at_most=1.3)
@@ -43,7 +46,7 @@ def memory_in_flight(terms: Terms) -> Result:
     return Result("Memory of a request in flight", text, tuple(series.values()), claims, tuple(skipped))
 
 
-def _weighed(what: str, titles: tuple[str, ...], count: int, rounds: int) -> tuple[dict[str, list[float]], list[str]]:
+def _weighed(what: str, titles: list[str], count: int, rounds: int) -> tuple[dict[str, list[float]], list[str]]:
     """Kilobytes, a process for each figure, and who failed."""
     found: dict[str, list[float]] = {title: [] for title in titles}
     skipped: list[str] = []

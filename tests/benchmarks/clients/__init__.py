@@ -8,7 +8,7 @@ environment but where a client does so by default. Modules are imported by the p
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -97,6 +97,11 @@ ASYNC = {
     "niquests": "over_niquests:AsyncNiquests",
 }
 """Titles, for tables, and where each is."""
+
+
+def chosen(titles: Iterable[str], *, quick: bool) -> list[str]:
+    """All of them, or for a look only the plainest of each library."""
+    return [title for title in titles if not quick or not any(mark in title for mark in ("+", "2", "niquests"))]
 
 
 def find(title: str, *, asynchronous: bool) -> Any:
