@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cassettes import CassetteError, use_cassette
+from cassettes import CassetteError, load, use_cassette
 from rest_api_client.clock import Clock
 from rest_api_client.engines.scripted import ScriptedTransport, respond
 from rest_api_client.exceptions import APIError
@@ -128,3 +128,54 @@ def test_more_requests_than_were_recorded_are_a_miss(world: World[VirtualClock],
     run(world, path, 2, mode="all", inner=ScriptedTransport([respond(200, content="1"), respond(200, content="2")]))
     assert run(world, path, 3, mode="none") == ["200 b'1'", "200 b'2'", "CassetteMiss "]
     assert run(world, path, 3, mode="none", strictness="last_stays") == ["200 b'1'", "200 b'2'", "200 b'2'"]
+
+
+def test_a_deadline_is_recorded_as_what_it_was(world: World[VirtualClock], tmp_path: Path) -> None:
+    """The attempt that the call's own deadline ended ends so again, at once or in its time."""
+    path = tmp_path / "deadline.yaml"
+
+    async def call(**options: Any) -> tuple[str, float]:
+        with use_cassette(path, **options) as cassette:
+            async with any_client(world, engine=cassette, max_retries=0, deadline=3) as client:
+                began = world.clock.monotonic()
+                return await one(client, timeout=60), world.clock.monotonic() - began
+
+    async def body() -> None:
+        live = await call(mode="all", inner=ScriptedTransport(Script(Delay(9), Head(200), End())))
+        assert live == ("DeadlineExceeded ", 3)
+        assert (await call(mode="none"))[0] == live[0]
+        assert await call(mode="none", time="virtual") == live
+
+    world.run(body)
+
+
+def test_an_upload_that_comes_in_pieces_is_kept_whole(world: World[VirtualClock], tmp_path: Path) -> None:
+    """Of an iterator, sync or async; one whose source raises is left there by the client, both times."""
+    path = tmp_path / "upload.yaml"
+
+    def pieces(broken: bool) -> Any:
+        yield b"one"
+        if broken:
+            raise KeyError("the source")
+        yield b"two"
+
+    async def apieces(broken: bool) -> Any:
+        for piece in pieces(broken):
+            yield piece
+
+    source = pieces if world.name == "sync" else apieces
+
+    async def send(**options: Any) -> None:
+        with use_cassette(path, **options) as cassette:
+            async with any_client(world, engine=cassette, max_retries=0) as client:
+                assert (await client.post("/things", content=source(False))).status_code == 201
+                with pytest.raises(KeyError):
+                    await client.post("/things", content=source(True))
+
+    async def body() -> None:
+        await send(mode="all", inner=ScriptedTransport(respond(201)))
+        await send(mode="none", strictness="strict")
+
+    world.run(body)
+    found = [(each.asked.body, each.outcome) for each in load(path)[0]]
+    assert found == [(b"onetwo", "201"), (b"one", "abandoned")]

@@ -49,7 +49,9 @@ def vcrpy_reads_cassettes_and_they_read_vcrpy() -> list[Figure]:
     text = serialize({"requests": [p[0] for p in pairs], "responses": [p[1] for p in pairs]}, yamlserializer)
     found, about = files.parse(text, ".yaml")
     lost = sum(
-        (a.body, a.asked.body, a.asked.uri) != (b.body, b.asked.body, b.asked.uri)
+        (a.body, a.asked.method, a.asked.body, a.asked.uri) != (b.body, b.asked.method, b.asked.body, b.asked.uri)
+        or a.outcome != b.outcome
+        or (a.head and sorted(a.head.headers)) != (b.head and sorted(b.head.headers))  # PyYAML sorts the names
         for a, b in zip(found, given, strict=True)
     )
     return [
