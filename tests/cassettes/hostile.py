@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import random
+from collections.abc import Iterator
+from typing import Any
 
 _CODE = (
     "!!python/object/apply:os.system ['touch TRAP']",
@@ -88,9 +91,6 @@ _PIECES = (
 )  # fmt: skip
 
 
-_KNOWN = ("..", "../x", "/etc/passwd", "a/../../b", "a", "a/b", "a-b", "a b", ".hidden")
-
-
 def hostile_names(count: int) -> list[str]:
     """So many names, all different, each of some of these pieces."""
     chance = random.Random(5)
@@ -100,3 +100,28 @@ def hostile_names(count: int) -> list[str]:
     while len(made) < count:
         made["".join(chance.choice(_PIECES) for _ in range(chance.randrange(1, 7)))] = None
     return list(made)
+
+
+_VALUES = (
+    None, "", 0, -1, 1.5, True, [], {}, "x", "\ud800", "\u20ac", "a\r\nb", ["a"], {"a": "b"}, 10**30, [[]], "nan",
+    {"base64": "!!"}, {"json": 1}, {"zz": 1}, [1, 2, 3],
+)  # fmt: skip
+
+
+def mutated(chance: random.Random, tree: Any) -> Any:
+    """A tree of plain values with one to three of them changed, or gone."""
+    tree = copy.deepcopy(tree)
+    for _ in range(chance.randrange(1, 4)):
+        holder, key = chance.choice(list(_places(tree)))
+        if isinstance(holder, dict) and chance.random() < 0.3:
+            del holder[key]
+        else:
+            holder[key] = copy.deepcopy(chance.choice(_VALUES))
+    return tree
+
+
+def _places(node: Any) -> Iterator[tuple[Any, Any]]:
+    keys: Any = node if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()
+    for key in keys:
+        yield node, key
+        yield from _places(node[key])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from contextlib import suppress
@@ -14,13 +15,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cassettes import CassetteError, cassette_path, files, yaml_form
+from cassettes import Cassette, CassetteError, Failure, Redaction, ReplayTransport, cassette_path, files, yaml_form
+from cassettes.compare import compared
 from cassettes.files import append, load, parse, render, replace
 from cassettes.interaction import Asked, Interaction
 from cassettes.limits import Limits
 from cassettes.names import SUFFIXES
-from rest_api_client.script import End, Head, Script
-from tests.cassettes.hostile import hostile_names, hostile_yaml
+from cassettes.session import clean_interactions
+from rest_api_client.client import APIClient
+from rest_api_client.engines.scripted import respond
+from rest_api_client.exceptions import APIError
+from rest_api_client.script import Chunk, Delay, End, Head, Reset, Script
+from rest_api_client.virtual.clock import VirtualClock
+from tests.cassettes.hostile import hostile_names, hostile_yaml, mutated
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,6 +67,32 @@ def test_any_text_is_a_cassette_or_refused(text: str) -> None:
                 _ = each.script
         except CassetteError:
             pass
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("form", [".yaml", ".json", ".jsonl"])
+def test_a_changed_file_is_a_cassette_or_refused(form: str, seed: int) -> None:
+    """Whatever stands where something else belongs: it is read, written, scrubbed, compared and played, or refused."""
+    chance = random.Random(seed)
+    given = [
+        Interaction(Asked("POST", "https://api.test/a?x=1", (("accept", "*/*"),), b"{}"), respond(200, json={"a": 1})),
+        Interaction(Asked("GET", "https://api.test/b"), Script(Head(200), Chunk(b"c"), Reset()), Failure("ReadError")),
+        Interaction(Asked("GET", "https://api.test/c"), Script(Delay(0.5), Head(204), End()), started=1.5),
+    ]
+    text = render(given, {"recorded": "2026-11-23"}, ".jsonl" if form == ".jsonl" else ".json")
+    trees = [json.loads(line) for line in text.splitlines()] if form == ".jsonl" else [json.loads(text)]
+    changed = [json.dumps(each) for each in mutated(chance, trees)]
+    with suppress(CassetteError):
+        found, about = parse("\n".join(changed) + "\n", form)
+        clean = clean_interactions(found, Redaction(), "it")
+        compared(clean, given)
+        for suffix in SUFFIXES:
+            parse(render(clean, about, suffix), suffix)
+        cassette = Cassette(clean)
+        with APIClient(engine=ReplayTransport(cassette), max_retries=0, deadline=1, clock=VirtualClock()) as client:
+            for each in clean:
+                with suppress(APIError):
+                    client.request(each.asked.method, each.asked.uri)
 
 
 SCALARS = st.one_of(st.text(max_size=40), st.binary(max_size=40), st.none(), st.booleans(), st.integers(-999, 9999))
