@@ -3,6 +3,7 @@
 Importing this package, or the plugin, loads nothing but pytest: what a fixture needs is imported inside the fixture.
 
 plugin     what pytest calls
+during     what it calls for each test, where there are tests to watch
 options    the command line's options and the ini file's
 markers    what marks on a test say
 fixtures   servers, clients, cassettes, clocks

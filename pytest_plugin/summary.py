@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from pytest_plugin import during
 from pytest_plugin.fixtures import MARKED, WATCHED
 from pytest_plugin.markers import merged
 
@@ -88,10 +89,11 @@ class Session:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Have tests with our fixtures or marks watched."""
-        for item in items:
-            if isinstance(item, pytest.Function):
-                _watch(item)
+        """Have tests with our fixtures or marks watched, and be there when they run."""
+        watched = [_watch(item) for item in items if isinstance(item, pytest.Function)]
+        plugins, name = self.config.pluginmanager, "rest_api_client_during"
+        if not plugins.hasplugin(name) and (any(watched) or self.config.getoption("--api-report") is not None):
+            plugins.register(during, name)
 
     @pytest.hookimpl
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
@@ -162,17 +164,18 @@ class _Controller:
             self._session.collected.join(told)
 
 
-def _watch(item: pytest.Function) -> None:
-    """Have the test's fixtures begin with ours that watches it, and with those that its marks stand for."""
+def _watch(item: pytest.Function) -> bool:
+    """Have the test's own fixtures begin with ours that watches it, and those made that its marks stand for."""
     marked = [MARKED[mark.name] for mark in item.iter_markers() if mark.name in MARKED]
     if not marked and WATCHED.isdisjoint(item.fixturenames):
-        return
+        return False
     names = list(item.fixturenames)
     known = item._fixtureinfo.name2fixturedefs  # noqa: SLF001  there is no public way to a fixture's scope
     wide = [name for name in names if name in known and known[name][-1].scope != "function"]
     place = max((names.index(name) + 1 for name in wide), default=0)
     added = [name for name in dict.fromkeys(marked) if name not in names]
     item.fixturenames = [*names[:place], "_api_watch", *names[place:], *added]
+    return True
 
 
 def _unused(cassettes: list[dict[str, Any]]) -> list[str]:

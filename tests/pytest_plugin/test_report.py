@@ -1,4 +1,4 @@
-"""What failed tests show: sections in the terminal, one page for all of them, under xdist too."""
+"""What failed tests show: sections in the terminal, one page for all of them."""
 
 from __future__ import annotations
 
@@ -71,16 +71,6 @@ def test_a_page_of_a_good_run_says_so(run: Run, suite: pytest.Pytester) -> None:
     """No failure, no picture, but a page."""
     run("def test_it(virtual_clock, api_client): api_client.get('/users/1')", "--api-report=page.html")
     assert "no test failed" in (suite.path / "page.html").read_text()
-
-
-def test_workers_send_their_parts_home(run: Run, suite: pytest.Pytester) -> None:
-    """Under xdist the sections are printed, and the page is one, written once, with all parts."""
-    result = run(FAILING, "-n2", "--api-report=page.html")
-    result.assert_outcomes(failed=3, passed=2, errors=1)
-    assert text_of(result).count("- HTTP timeline -") == 3
-    html = (suite.path / "page.html").read_text()
-    assert html.count("<svg") == 3
-    assert html.count("<!doctype html>") == 1
 
 
 def test_an_error_in_a_fixture_shows_what_happened_before(run: Run) -> None:
