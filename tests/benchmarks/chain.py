@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from statistics import median
 from typing import Any
 
 from rest_api_client import APIClient, AsyncAPIClient, MetricsCollector
@@ -91,10 +92,11 @@ def _without_telemetry(core: Any) -> None:
 
 
 def _claims(series: dict[tuple[str, str], Series], face: str) -> tuple[Claim, ...]:
-    whole, without = series["all", face].median, series[NO_TELEMETRY, face].median
+    whole, without = series["all", face], series[NO_TELEMETRY, face]
+    more = median(one - other for one, other in zip(whole.values, without.values, strict=True))
     return (
-        Claim(f"the chain, {face}", whole, UNIT, at_most=7.0),
-        Claim(f"telemetry to which nobody listens, {face}", whole - without, UNIT, at_most=0.3),
+        Claim(f"the chain, {face}", whole.median, UNIT, at_most=7.0),
+        Claim(f"telemetry to which nobody listens, {face}, within a round", more, UNIT, at_most=0.5),
     )
 
 
