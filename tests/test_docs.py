@@ -1,7 +1,11 @@
-"""Every code block of README.md and docs/ runs, in order, as one program per page."""
+"""Every code block of README.md and docs/ runs, in order, as one program per page.
+
+Blocks that are titled as a file of tests (```python title="test_it.py"```) are such files: pytest runs those of a page.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +19,7 @@ from tests.patience import HANGS
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+SUITE = re.compile(r'^```python title="(test_\w+\.py|conftest\.py)"\n(.*?)^```$', re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#:]+)(?:#[^)]*)?\)")
 COMMAND = re.compile(r"`make ([a-z-]+)`")
 
@@ -44,6 +49,24 @@ def test_the_code_blocks_of_a_page_run_one_after_the_other(page: Path, tmp_path:
         check=False,
     )
     assert done.returncode == 0, f"{page.name}:\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if SUITE.search(page.read_text())], ids=lambda page: page.name)
+def test_the_test_files_of_a_page_pass(page: Path, tmp_path: Path) -> None:
+    """A reader who saves them and starts pytest sees them pass, twice, without a warning."""
+    for name, text in SUITE.findall(page.read_text()):
+        (tmp_path / name).write_text(text)
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-W", "error", "--strict-markers", "-p", "no:cacheprovider"],
+            cwd=tmp_path,
+            env={name: value for name, value in os.environ.items() if name not in {"CI", "PYTEST_ADDOPTS"}},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{page.name}:\n{done.stdout}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
