@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 
 import pytest
 
 from pytest_plugin.watch import kept
+
+
+def attend(config: pytest.Config) -> None:
+    """Be called for every test from now on. Does nothing the second time."""
+    name = "rest_api_client_during"
+    if not config.pluginmanager.hasplugin(name):
+        config.pluginmanager.register(sys.modules[__name__], name)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

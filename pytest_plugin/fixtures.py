@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_plugin.during import attend
 from pytest_plugin.markers import merged, outermost_first
 from pytest_plugin.options import fault_replay, fault_seed
 from pytest_plugin.watch import Seen, Watch, current, enter, keep
@@ -96,6 +97,7 @@ def api_cassette_config() -> dict[str, Any]:
 
 @pytest.fixture
 def _api_watch(request: pytest.FixtureRequest) -> Iterator[Watch]:
+    attend(request.config)  # also for a test that asks for a fixture by `request.getfixturevalue` only
     watch = Watch(request)
     keep(request.node, watch)
     enter(request.config, watch)

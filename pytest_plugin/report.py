@@ -18,10 +18,9 @@ SECTION = "HTTP timeline"
 
 def tell(watch: Watch, report: pytest.TestReport) -> None:
     """Put what the test saw into its report."""
-    failed = report.failed
-    if failed:
+    if not report.passed:
         watch.failed = True
-    timeline = watch.timeline() if failed else None
+    timeline = watch.timeline() if report.failed else None
     if timeline:
         lines = [f"replay with --api-fault-replay='{line}'" for line in watch.replay()]
         report.sections.append((SECTION, "\n".join([timeline.text(), "", *lines])))

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pytest_plugin import during
+from pytest_plugin.during import attend
 from pytest_plugin.fixtures import MARKED, WATCHED
 from pytest_plugin.markers import merged
 
@@ -91,9 +91,8 @@ class Session:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Have tests with our fixtures or marks watched, and be there when they run."""
         watched = [_watch(item) for item in items if isinstance(item, pytest.Function)]
-        plugins, name = self.config.pluginmanager, "rest_api_client_during"
-        if not plugins.hasplugin(name) and (any(watched) or self.config.getoption("--api-report") is not None):
-            plugins.register(during, name)
+        if any(watched) or self.config.getoption("--api-report") is not None:
+            attend(self.config)
 
     @pytest.hookimpl
     def pytest_deselected(self, items: list[pytest.Item]) -> None:

@@ -39,6 +39,12 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; border-left: 3px solid var
 """
 
 
+LEGEND = (
+    "Broad bars: attempts of the client, and in grey its pauses. Narrow bars below them: the server, from the arrival "
+    "of a request to the end of its answer. Blue: good; orange: failed; violet: cancelled; yellow: not over."
+)
+
+
 def page(parts: Iterable[str], *, title: str, lead: str = "") -> str:
     """A whole page of parts that are markup already."""
     return "\n".join(
@@ -84,6 +90,7 @@ def _picture(timeline: Timeline) -> Iterator[str]:
     for place, row in enumerate(shown):
         yield from _draw(row, HEAD + ROW * place, end)
     yield "</svg>"
+    yield f'<p class="soft">{LEGEND}</p>'
     if len(rows) > len(shown):
         yield f'<p class="soft">and {len(rows) - len(shown)} more rows</p>'
 

@@ -89,7 +89,7 @@ class Watch:
     Attributes:
         events: of the clients.
         clock: a virtual one, while there is one.
-        failed: the test has failed already.
+        failed: the test has failed already, as expected or not, or was skipped on its way.
         cassettes: what became of each cassette, as plain data for the summary.
         notes: lines that replay what happened.
     """

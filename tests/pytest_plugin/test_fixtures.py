@@ -276,3 +276,66 @@ def test_fixtures_of_wider_scope_are_made_before_the_network_is_shut(run: Run) -
             pass
         """
     ).assert_outcomes(passed=1)
+
+
+def test_a_test_that_failed_as_expected_gets_no_second_error(run: Run) -> None:
+    """Nor one that was skipped in its middle."""
+    run(
+        """
+        import httpx
+        import pytest
+
+        def misbehave(server):
+            server.faults = "rule=error(429, retry_after=60)"
+            with httpx.Client(base_url=server.url) as client:
+                for _ in range(3):
+                    client.get("/users/7")
+
+        @pytest.mark.xfail
+        def test_expected(mock_server):
+            misbehave(mock_server)
+            assert False
+
+        def test_skipped(mock_server):
+            misbehave(mock_server)
+            pytest.skip("enough")
+        """
+    ).assert_outcomes(xfailed=1, skipped=1)
+
+
+def test_a_fixture_that_is_asked_for_on_the_way_is_watched_too(run: Run) -> None:
+    """request.getfixturevalue is enough: one error, with its timeline."""
+    result = run(
+        """
+        import httpx
+
+        def test_dynamic(request):
+            server = request.getfixturevalue("mock_server")
+            server.faults = "rule=error(429, retry_after=60)"
+            with httpx.Client(base_url=server.url) as client:
+                for _ in range(3):
+                    client.get("/users/7")
+            assert False
+        """
+    )
+    result.assert_outcomes(failed=1)
+    assert "HTTP timeline" in text_of(result)
+
+
+def test_tests_of_unittest_use_marks_and_fixtures(run: Run) -> None:
+    """By an autouse fixture of the class, as unittest has it; a mark brings its fixture along."""
+    run(
+        """
+        import unittest
+        import pytest
+
+        class TestIt(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def _client(self, api_client, mock_server):
+                self.client, self.server = api_client, mock_server
+
+            @pytest.mark.api_faults("error(503)", first=1)
+            def test_it(self):
+                self.assertEqual(len(self.client.get("/users/7").attempts), 2)
+        """
+    ).assert_outcomes(passed=1)
