@@ -23,12 +23,16 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 import trio
+from hypothesis import HealthCheck, settings
 
 from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.runtime import run_sync
 from rest_api_client.runtimes.asynchronous import AsyncRuntime
 from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.virtual.clock import VirtualClock
+
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")  # how long an example takes is the machine's affair
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Clock)
@@ -66,9 +70,9 @@ def runtime_name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def world(runtime_name: str) -> World[VirtualClock]:
+def world(runtime_name: str, virtual_clock: VirtualClock) -> World[VirtualClock]:
     """Return the runtime of that name in virtual time."""
-    return World(runtime_name, VirtualClock())
+    return World(runtime_name, virtual_clock)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ Two things make no such report. uvloop connects in C: its loop's own methods are
 Rust: this project's engine reports the address itself, as event `rest_api_client.connect`; pyreqwest used directly is
 not seen. Nor are other processes.
 
-A connection must be allowed by every guard that is active. Unix sockets and socket pairs are free.
+A connection must be allowed by every guard that is active; the one entered last is asked first. Unix sockets and socket pairs are free.
 """
 
 from __future__ import annotations
@@ -179,7 +179,11 @@ def _listen(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _connect(sock: socket.socket, address: Any) -> None:
     if sock.family in _INTERNET:
-        _ask_connect(address, "connect to")
+        try:
+            _ask_connect(address, "connect to")
+        except BaseException:
+            sock.close()  # socket.create_connection closes it after an OSError only
+            raise
 
 
 def _send(sock: socket.socket, address: Any) -> None:
@@ -189,7 +193,7 @@ def _send(sock: socket.socket, address: Any) -> None:
 
 def _ask_connect(address: Any, verb: str) -> None:
     host, port = _text(address[0]), address[1]
-    for watcher in _watchers:
+    for watcher in reversed(_watchers):
         watcher.connect(host, port, verb)
 
 
@@ -203,7 +207,7 @@ def _look_up(name: Any, *_: Any, **options: Any) -> None:
     host = _text(name)
     if is_address(host) or is_local(host) or host == socket.gethostname():
         return
-    for watcher in _watchers:
+    for watcher in reversed(_watchers):
         watcher.look_up(host)
 
 

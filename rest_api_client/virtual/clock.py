@@ -28,6 +28,7 @@ from math import inf, isnan
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, TypeVarTuple
 
+from rest_api_client.virtual.places import thread_frames, where
 from rest_api_client.virtual.threads import VirtualFlag, VirtualThread
 
 if TYPE_CHECKING:
@@ -49,10 +50,11 @@ class VirtualDeadlock(RuntimeError):
 class Waiter:
     """A parked participant: when it wants to go on, and how it is told that it may."""
 
-    __slots__ = ("deadline", "gate", "parked", "report", "turn", "wake", "what", "who")
+    __slots__ = ("deadline", "gate", "parked", "report", "thread", "turn", "wake", "what", "who")
 
     def __init__(self, what: Callable[[], str], wake: Callable[[], None] | None) -> None:
         self.what = what
+        self.thread = threading.get_ident()
         self.who = threading.current_thread().name
         self.gate = threading.Lock()
         self.gate.acquire()
@@ -331,11 +333,16 @@ class VirtualClock:
         if self._owner.is_alive() and self._owner.ident not in self._members:
             return  # the thread that made the clock runs outside it, and may wake somebody yet
         stuck = [w for _, turn, w in sorted(self._queue) if w.parked and w.turn == turn]
-        lines = [f"  {waiter.who}: {waiter.what()}" for waiter in stuck]
+        lines = [f"  {waiter.who}: {self._describe(waiter)}" for waiter in stuck]
         report = _DEADLOCK.format(now=self._now, who="\n".join(lines))
         for waiter in stuck:
             waiter.report = report
             self._grant(waiter)
+
+    def _describe(self, waiter: Waiter) -> str:
+        if waiter is self._runs.get(waiter.thread):
+            return waiter.what()  # a loop, which knows its tasks
+        return f"{waiter.what()}\n      at {where(thread_frames(waiter.thread))}"
 
     def __repr__(self) -> str:
         return f"<VirtualClock at {self._now:g} s, {self._busy} running, {self.jumps} jumps>"

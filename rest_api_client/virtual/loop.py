@@ -22,7 +22,8 @@ from contextvars import Context
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
-from rest_api_client.runtime import describe_wait, suspended_frames
+from rest_api_client.runtime import suspended_frames
+from rest_api_client.virtual.places import listed
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
@@ -126,9 +127,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             await asyncio.wait([asyncio.wrap_future(job) for job in self._jobs], timeout=timeout)
 
     def _describe(self) -> str:
-        places = {task.get_name(): suspended_frames(task.get_coro()) for task in asyncio.all_tasks(self)}
-        tasks = sorted(f"{name} in {describe_wait(frames)}" for name, frames in places.items())
-        return "an asyncio loop with " + ("; ".join(tasks) or "no task")
+        tasks = [(task.get_name(), suspended_frames(task.get_coro())) for task in asyncio.all_tasks(self)]
+        return listed("an asyncio loop", tasks)
 
 
 def _work(job: Future[T], function: Callable[[], T]) -> None:

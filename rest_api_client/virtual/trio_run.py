@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 import trio
 import trio._core._run as trio_run
 
-from rest_api_client.runtime import describe_wait
+from rest_api_client.virtual.places import listed
 
 if TYPE_CHECKING:
     from rest_api_client.virtual.clock import VirtualClock, Waiter
@@ -169,9 +169,7 @@ class VirtualRun(trio.abc.Clock, trio.abc.Instrument):
 
     def _describe(self) -> str:
         own = [task for task in self._tasks if not task.name.startswith("<")]  # trio's own are <init> and the like
-        places = {task.name: (frame for frame, _ in task.iter_await_frames()) for task in own}
-        tasks = sorted(f"{name} in {describe_wait(frames)}" for name, frames in places.items())
-        return "a trio run with " + ("; ".join(tasks) or "no task")
+        return listed("a trio run", [(task.name, (frame for frame, _ in task.iter_await_frames())) for task in own])
 
 
 def _nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import socket
 import sys
@@ -607,9 +608,55 @@ def test_a_deadlock_reaches_every_participant(clock: VirtualClock) -> None:
     assert len(set(reports)) == 1
     assert "at 1 virtual seconds" in reports[0]
     assert reports[0].count("a flag, timeout=None") == 2
-    assert "an asyncio loop with Task-" in reports[0]
-    assert "a trio run with " in reports[0]
+    assert "an asyncio loop\n      Task-" in reports[0]
+    assert "a trio run\n      " in reports[0]
     assert reports[0].count("stuck_in_a_loop") >= 2
+
+
+def test_a_deadlock_report_names_each_line_that_waits(clock: VirtualClock) -> None:
+    """Threads, tasks of asyncio and tasks of trio are each told with the program's own line, and what it called."""
+    runtime = SyncRuntime(clock)
+
+    def a_thread() -> None:
+        clock.flag().wait()
+
+    async def through_the_library() -> None:
+        await runtime.wait(runtime.event())
+
+    async def a_task() -> None:
+        await asyncio.Event().wait()
+
+    async def two_tasks() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(a_task(), name="reader")
+            group.create_task(a_task(), name="writer")
+
+    async def two_of_one_name() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            nursery.start_soon(trio.sleep_forever)
+
+    def guarded(function: Callable[..., object], *args: Any) -> str:
+        with pytest.raises((VirtualDeadlock, BaseExceptionGroup)) as caught:
+            function(*args)
+        return str(caught.value)
+
+    with clock:
+        threads = [
+            clock.thread(guarded, a_thread),
+            clock.thread(guarded, runtime.run, through_the_library()),
+            clock.thread(guarded, clock.run_asyncio, two_tasks),
+            clock.thread(guarded, clock.run_trio, two_of_one_name),
+        ]
+        with pytest.raises(VirtualDeadlock):
+            clock.flag().wait()
+        text = threads[0].join()
+    lines = text.splitlines()
+    file = re.escape(__file__)
+    assert re.search(rf"guarded: a flag, timeout=None\n      at \S*a_thread \({file}:\d+\)\n", text)
+    assert re.search(rf"      at \S*through_the_library \({file}:\d+\), in SyncRuntime\._wait \(", text)
+    assert [line.split()[0] for line in lines if ".a_task (" in line] == ["reader", "writer"]
+    assert sum(line.startswith("      trio.sleep_forever at ") for line in lines) == 2
 
 
 def test_a_run_of_anyio_meets_a_deadlock_as_an_internal_error(clock: VirtualClock) -> None:
