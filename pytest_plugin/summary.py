@@ -90,6 +90,9 @@ class Session:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Have tests with our fixtures or marks watched, and be there when they run."""
+        self._watch(items)
+
+    def _watch(self, items: list[pytest.Item]) -> None:
         watched = [_watch(item) for item in items if isinstance(item, pytest.Function)]
         if any(watched) or self.config.getoption("--api-report") is not None:
             attend(self.config)
@@ -99,9 +102,10 @@ class Session:
         """Not a whole run."""
         self.collected.whole = self.collected.whole and not items
 
-    @pytest.hookimpl
+    @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note which cassettes there ought to be."""
+        """Note which cassettes there ought to be. anyio's plugin has put tests of its own making in until now."""
+        self._watch(session.items)
         if self.config.option.collectonly or any("::" in argument for argument in self.config.args):
             self.collected.whole = False
         self.collected.of(session.items)
@@ -163,12 +167,18 @@ class _Controller:
             self._session.collected.join(told)
 
 
+_WATCHED: pytest.StashKey[bool] = pytest.StashKey()
+
+
 def _watch(item: pytest.Function) -> bool:
     """Have the test's own fixtures begin with ours that watches it, and those made that its marks stand for."""
+    if _WATCHED in item.stash:
+        return True
     marked = [MARKED[mark.name] for mark in item.iter_markers() if mark.name in MARKED]
     if not marked and WATCHED.isdisjoint(item.fixturenames):
         return False
-    names = list(item.fixturenames)
+    item.stash[_WATCHED] = True
+    names = [name for name in item.fixturenames if name != "_api_watch"]
     known = item._fixtureinfo.name2fixturedefs  # noqa: SLF001  there is no public way to a fixture's scope
     wide = [name for name in names if name in known and known[name][-1].scope != "function"]
     place = max((names.index(name) + 1 for name in wide), default=0)

@@ -144,3 +144,41 @@ def test_nobody_left_to_wake_anybody_is_reported(run: Run) -> None:
     )
     result.assert_outcomes(failed=1)
     assert "everybody waits, and nobody is left to wake anybody" in text_of(result)
+
+
+def test_marks_of_a_module_hold_for_tests_that_anyio_makes_two_of(run: Run) -> None:
+    """A mark that brings a fixture does so for each backend, wherever the mark of anyio stands."""
+    run(
+        """
+        import pytest
+
+        pytestmark = [pytest.mark.anyio, pytest.mark.api_faults("error(503)", first=1)]
+
+        async def test_it(virtual_clock, async_api_client):
+            assert len((await async_api_client.get("/users/7")).attempts) == 2
+        """
+    ).assert_outcomes(passed=2)
+
+
+def test_tests_that_a_conftest_marks_for_anyio_keep_what_their_own_marks_bring(suite: pytest.Pytester) -> None:
+    """anyio's plugin makes such tests anew after the collection."""
+    suite.makeconftest(
+        """
+        import pytest
+
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                item.add_marker(pytest.mark.anyio)
+        """
+    )
+    suite.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.api_faults("error(503)", first=1)
+        async def test_it(request, virtual_clock, async_api_client):
+            assert "http_faults" in request.fixturenames
+            assert len((await async_api_client.get("/users/7")).attempts) == 2
+        """
+    )
+    suite.runpytest_inprocess().assert_outcomes(passed=2)
