@@ -44,8 +44,7 @@ class Deadline:
 
     __slots__ = ("at",)
 
-    def __init__(self, at: float) -> None:
-        self.at = at
+    at: float
 
 
 class Aborted(BaseException):

@@ -43,7 +43,7 @@ from rest_api_client.policies.reading import Read
 from rest_api_client.runtime import Aborted
 from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.script import Refuse, Script
-from rest_api_client.telemetry import LOGGER, MetricsCollector, Telemetry, log_event
+from rest_api_client.telemetry import LOGGER, MetricsCollector, Telemetry, describe, log_event
 from rest_api_client.virtual.clock import VirtualClock
 from tests.conftest import World
 from tests.rest_api_client.chain import a_request
@@ -141,6 +141,7 @@ def test_each_event_is_a_record_one_can_search(
     assert record.levelno == level
     assert record.getMessage().startswith("GET /things/{id}: ")
     assert text in record.getMessage()
+    assert record.getMessage() == f"GET /things/{{id}}: {describe(event)}"
     expected = {"call_id": "c1", "method": "GET", "endpoint": "/things/{id}"} | fields
     assert {name: getattr(record, name) for name in expected} == expected
 
@@ -151,6 +152,7 @@ def test_what_is_below_the_level_is_not_written(caplog: pytest.LogCaptureFixture
     log_event(AttemptEnded(attempt=ATTEMPT, **COMMON))
     caplog.set_level(logging.DEBUG, "rest_api_client")
     log_event(CallStarted(url="u", **COMMON))
+    assert describe(CallStarted(url="u", **COMMON)) == ""
     assert caplog.records == []
 
 

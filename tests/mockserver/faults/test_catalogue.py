@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockserver.faults.catalogue import CATALOGUE, answer, drip, flood_1xx, huge_header, slow_upload, truncate
@@ -26,6 +26,7 @@ def answers(draw: st.DrawFn) -> Script:
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
+@settings(max_examples=30)
 @given(script=answers(), other=answers())
 def test_a_fault_is_pure_and_gives_a_script_for_any_answer(name: str, script: Script, other: Script) -> None:
     """The same for the same, whatever it was asked in between; and it keeps an upload's pace unless it sets one."""

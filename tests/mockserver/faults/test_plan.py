@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockserver.faults import (
@@ -91,6 +91,7 @@ plans = st.builds(
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(plans)
 def test_a_line_replays_its_plan(plan: Plan) -> None:
     """Whatever the plan, and in one line."""

@@ -475,7 +475,7 @@ ALL = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(ALL, max_size=2))
 def test_what_was_dumped_loads_as_it_was(stubs: list[Stub]) -> None:
     """As YAML and as JSON."""
@@ -491,7 +491,7 @@ KEYS = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.recursive(
         JSON, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=8

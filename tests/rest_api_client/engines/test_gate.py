@@ -73,6 +73,23 @@ def test_who_waits_for_its_own_origin_stands_in_nobody_elses_way() -> None:
     asyncio.run(body())
 
 
+def test_an_origin_is_at_its_limit_again_when_one_of_two_has_left() -> None:
+    """What is counted for an origin is counted until the last of its permits is back."""
+
+    async def body() -> None:
+        runtime, gate = AsyncRuntime(), Gate(total=5, per_origin=2)
+        first, second = [await gate.enter(A, passage(runtime)) for _ in range(2)]
+        first.give_back()
+        third = await gate.enter(A, passage(runtime))
+        with pytest.raises(PoolTimeout):
+            await gate.enter(A, passage(runtime, pool=0.01))
+        second.give_back()
+        third.give_back()
+        assert (gate.inside, gate.waiting) == (0, 0)
+
+    asyncio.run(body())
+
+
 def test_a_waiter_whose_loop_is_gone_is_skipped() -> None:
     """Its permit goes to the next one in line, and its late end gives nothing back twice."""
     gate = Gate(total=1)

@@ -127,6 +127,7 @@ def test_foreign_origins_are_kept_in_bounds() -> None:
     for origin in origins:
         jars.make(origin)
         jars.make(origins[1])
+    assert len(jars) == MAX_FOREIGN_ORIGINS
     assert jars.find(origins[0]) is None
     assert all(jars.find(origin) is not None for origin in origins[1:])
 
