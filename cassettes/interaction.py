@@ -48,6 +48,12 @@ class Asked:
     headers: Fields = ()
     body: bytes = b""
 
+    def __repr__(self) -> str:
+        """Without its headers and its body, which may hold credentials: a traceback shows arguments."""
+        from rest_api_client.http.redaction import redact_url
+
+        return f"<Asked {self.method} {redact_url(self.uri)}>"
+
     def header(self, name: str) -> str | None:
         """The first value of a field, its name in lower case; None where there is none."""
         return next((value for key, value in self.headers if key == name), None)

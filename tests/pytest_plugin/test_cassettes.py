@@ -212,6 +212,13 @@ def test_it(http_cassette, url):
     matching = "__import__('cassettes').Matching(on=('method', 'path', 'query'))"
     source = source.replace("MATCHING", matching)
     run(source).assert_outcomes(passed=1)
+    another = source.replace(
+        'get(f"{url}/users/7"', 'get(f"{url}/users/8?api_key=hunter2", headers={"x-token": "hunter3"}'
+    )
+    result = run(another, "--api-cassettes=none")
+    result.assert_outcomes(failed=1)
+    assert "no recording answers" in text_of(result)
+    assert "hunter3" not in text_of(result).replace('"x-token": "hunter3"', "")  # but in the test's own source
     offline = source.replace("return mock_server_session.url", "return 'http://nowhere.invalid'")
     run(offline, "--api-cassettes=none").assert_outcomes(passed=1)
 
