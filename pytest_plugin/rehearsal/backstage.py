@@ -60,8 +60,11 @@ class JumpingClock(VirtualClock):
 
     def time(self) -> float:
         """The wall time, with all jumps up to now."""
+        wall = super().time()
+        if not self._jumps:
+            return wall
         now = self.monotonic()
-        return super().time() + sum(jump.seconds for jump in self._jumps if jump.at <= now)
+        return wall + sum(jump.seconds for jump in self._jumps if jump.at <= now)
 
     def jump(self, seconds: float) -> None:
         """Set the wall clock forward, or back."""
@@ -73,7 +76,7 @@ class Backstage:
 
     Attributes:
         clock: virtual, or the system's on a socket.
-        seed: for the client's own chance.
+        seed: of the schedule.
         url: what stands before every path.
         scene: the server.
         told: events of clients, where they tell any.
@@ -94,6 +97,7 @@ class Backstage:
         self.live = live
         self.clock: Clock = SYSTEM if live else JumpingClock(schedule.jumps)
         self.told: list[Event] = []
+        self._drawn = 0
         self._tape = tape
         served = Stubs(list(stubs) if stubs is not None else [ANSWER] if resources is None else [])
         scribe = Scribe(identify=_call_of if one_request and not live else None, caller=None if live else _caller_of)
@@ -120,8 +124,9 @@ class Backstage:
 
     @property
     def random(self) -> random.Random:
-        """A source of chance that is the same in every run."""
-        return random.Random(self.seed)
+        """A source of chance for one client: the same in every run, and another for each client."""
+        self._drawn += 1
+        return random.Random(f"{self.seed} {self._drawn}")
 
     def options(self) -> dict[str, Any]:
         """Keywords of `APIClient` and `AsyncAPIClient`: where to call, by which engine, on which clock."""
@@ -129,7 +134,7 @@ class Backstage:
             "base_url": self.url,
             "engine": self.engine(),
             "clock": self.clock,
-            "random": self.seed,
+            "random": self.random,
             "attempt_headers": True,
             "events": [self.told.append],
         }

@@ -17,8 +17,11 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+import httpx
+
 from pytest_plugin.rehearsal.backstage import CALL, Backstage
 from pytest_plugin.rehearsal.workload import Ask, Workload, ask_client
+from rest_api_client.exceptions import APIError
 
 Outcome: TypeAlias = Literal["answered", "failed", "cancelled", "hung"]
 Making: TypeAlias = Callable[[Backstage], Any]
@@ -149,7 +152,7 @@ class _Crowd:
         called.status = status if isinstance(status, int) else None
 
     def note_error(self, called: Called, error: BaseException) -> None:
-        called.ended, called.outcome, called.error = self.now(), "failed", error
+        called.ended, called.outcome, called.error = self.now(), "failed", light(error)
 
 
 class _Loop(_Crowd):
@@ -269,6 +272,16 @@ class _Threads(_Crowd):
                 self.note_error(called, error)
         finally:
             done.set()
+
+
+def light(error: BaseException) -> BaseException:
+    """The error without the frames it went through, where it is a client's own: thousands are kept, and frames are
+    heavy."""
+    link: BaseException | None = error
+    while link is not None and isinstance(error, APIError | httpx.HTTPError):
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
 
 
 def _in(context: Any, function: Callable[..., object], *arguments: Any) -> Callable[[], object]:

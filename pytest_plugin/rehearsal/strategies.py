@@ -41,29 +41,23 @@ def ok() -> SearchStrategy[Step]:
 
 def statuses(among: Sequence[int] = STATUSES, waits: Sequence[int | None] = WAITS) -> SearchStrategy[Step]:
     """An error status, with or without Retry-After (429 and 503 have one, others do not)."""
-    plain = st.sampled_from(among).map(lambda status: Step(f"error({status})"))
+    plain = [Step(f"error({status})") for status in among]
     telling = [status for status in among if status in (429, 503)]
     seconds = [wait for wait in waits if wait is not None]
-    if not telling or not seconds:
-        return plain
-    asking = st.builds(_asking, st.sampled_from(telling), st.sampled_from(seconds))
-    return st.one_of(plain, asking)
-
-
-def _asking(status: int, wait: int) -> Step:
-    return Step(f"error({status}, retry_after={wait})")
+    asking = [Step(f"error({status}, retry_after={wait})") for wait in seconds for status in telling]
+    return st.one_of(st.sampled_from(plain), st.sampled_from(asking)) if asking else st.sampled_from(plain)
 
 
 def late(seconds: Sequence[float] = SECONDS) -> SearchStrategy[Step]:
     """The answer comes, and late."""
-    return st.sampled_from(seconds).map(lambda wait: Step(late=wait))
+    return st.sampled_from([Step(late=wait) for wait in seconds])
 
 
 def broken(among: Sequence[str] = BROKEN) -> SearchStrategy[Step]:
     """The connection or the answer breaks, before the service acted or after."""
     after = [each for each in _BEFORE if each in among or each.startswith("error")]
-    done = st.sampled_from(after).map(lambda each: Step(each, effect="done"))
-    return st.one_of(st.sampled_from(among).map(Step), done)
+    before = st.sampled_from([Step(each) for each in among])
+    return st.one_of(before, st.sampled_from([Step(each, effect="done") for each in after]))
 
 
 def fault_steps() -> SearchStrategy[Step]:

@@ -248,7 +248,7 @@ def test_the_server_answers_what_it_is_told_to() -> None:
 def test_a_limit_of_the_server_is_a_rule_where_it_is_asked_for() -> None:
     """By default a client that was not told of a limit is not blamed."""
     schedule = FaultSchedule(limit="window(1, 60.0)")
-    workload = Workload(callers=3, calls=1, every=0.0, methods=("GET",))
+    workload = Workload(callers=2, calls=6, methods=("GET",))
     assert "limit" not in {each.rule for each in rehearse(bare, schedule, workload=workload).broken}
     assert "limit" in {
         each.rule for each in rehearse(bare, schedule, workload=workload, rules=Rules(connections=None)).broken
