@@ -9,7 +9,8 @@ Two things make no such report. uvloop connects in C: its loop's own methods are
 Rust: this project's engine reports the address itself, as event `rest_api_client.connect`; pyreqwest used directly is
 not seen. Nor are other processes.
 
-A connection must be allowed by every guard that is active; the one entered last is asked first. Unix sockets and socket pairs are free.
+A connection must be allowed by every guard that is active; the one entered last is asked first. Unix sockets and socket
+pairs are free.
 """
 
 from __future__ import annotations
@@ -179,11 +180,8 @@ def _listen(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _connect(sock: socket.socket, address: Any) -> None:
     if sock.family in _INTERNET:
-        try:
+        with _closed_if_refused(sock):
             _ask_connect(address, "connect to")
-        except BaseException:
-            sock.close()  # socket.create_connection closes it after an OSError only
-            raise
 
 
 def _send(sock: socket.socket, address: Any) -> None:
@@ -199,8 +197,19 @@ def _ask_connect(address: Any, verb: str) -> None:
 
 def _bind(sock: socket.socket, address: Any) -> None:
     if sock.family in _INTERNET:
-        for watcher in _watchers:
-            watcher.bind(_text(address[0]), address[1])
+        with _closed_if_refused(sock):
+            for watcher in reversed(_watchers):
+                watcher.bind(_text(address[0]), address[1])
+
+
+@contextmanager
+def _closed_if_refused(sock: socket.socket) -> Iterator[None]:
+    """Close it, for socket.create_connection and create_server do so after an OSError only."""
+    try:
+        yield
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _look_up(name: Any, *_: Any, **options: Any) -> None:
