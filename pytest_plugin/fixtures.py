@@ -26,22 +26,10 @@ if TYPE_CHECKING:
     from rest_api_client import APIClient, AsyncAPIClient
     from rest_api_client.virtual.clock import VirtualClock
 
-WATCHED = frozenset(
-    {
-        "mock_server",
-        "mock_server_session",
-        "api_client",
-        "async_api_client",
-        "http_cassette",
-        "http_faults",
-        "virtual_clock",
-        "make_mock_server",
-        "make_api_client",
-        "make_async_api_client",
-        "make_virtual_clock",
-    }
+SHARED = frozenset(
+    {"mock_server_session", "make_mock_server", "make_api_client", "make_async_api_client", "make_virtual_clock"}
 )
-"""A test with one of these is watched, and has no network."""
+"""Fixtures of the session. A test with one of these is watched and has no network, as with those of one test."""
 
 MARKED = {"api_cassette": "http_cassette", "api_faults": "http_faults"}
 """Marks that bring a fixture with them."""

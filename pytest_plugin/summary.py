@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
+from pytest_plugin import fixtures
 from pytest_plugin.during import attend
-from pytest_plugin.fixtures import MARKED, WATCHED
+from pytest_plugin.fixtures import MARKED, SHARED
 from pytest_plugin.markers import merged
 
 OUTPUT = "rest_api_client"
@@ -175,7 +176,7 @@ def _watch(item: pytest.Function) -> bool:
     if _WATCHED in item.stash:
         return True
     marked = [MARKED[mark.name] for mark in item.iter_markers() if mark.name in MARKED]
-    if not marked and WATCHED.isdisjoint(item.fixturenames):
+    if not marked and "_api_watch" not in item.fixturenames and not _shares(item):
         return False
     item.stash[_WATCHED] = True
     names = [name for name in item.fixturenames if name != "_api_watch"]
@@ -185,6 +186,13 @@ def _watch(item: pytest.Function) -> bool:
     added = [name for name in dict.fromkeys(marked) if name not in names]
     item.fixturenames = [*names[:place], "_api_watch", *names[place:], *added]
     return True
+
+
+def _shares(item: pytest.Function) -> bool:
+    """Whether the test uses one of the session's fixtures, and it is ours: others may call theirs the same."""
+    known = item._fixtureinfo.name2fixturedefs  # noqa: SLF001  as above
+    used = SHARED.intersection(item.fixturenames, known)
+    return any(known[name][-1].func.__module__ == fixtures.__name__ for name in used)
 
 
 def _unused(cassettes: list[dict[str, Any]]) -> list[str]:

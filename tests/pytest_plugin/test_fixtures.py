@@ -339,3 +339,41 @@ def test_tests_of_unittest_use_marks_and_fixtures(run: Run) -> None:
                 self.assertEqual(len(self.client.get("/users/7").attempts), 2)
         """
     ).assert_outcomes(passed=1)
+
+
+def test_fixtures_of_the_users_own_that_are_called_the_same_are_theirs(run: Run) -> None:
+    """A suite that has a mock_server already goes on as before; one that builds on ours is watched."""
+    run(
+        """
+        import socket
+        import pytest
+
+        @pytest.fixture
+        def mock_server():
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                yield listener
+
+        @pytest.fixture(scope="session")
+        def make_api_client():
+            return dict
+
+        def test_theirs(mock_server, make_api_client, request):
+            socket.create_connection(mock_server.getsockname()).close()
+            assert "_api_watch" not in request.fixturenames
+            assert make_api_client() == {}
+
+        class TestOverridden:
+            @pytest.fixture
+            def api_client(self, api_client):
+                api_client.headers["x-own"] = "1"
+                return api_client
+
+            @pytest.fixture
+            def api_client_config(self):
+                return {"base_url": "http://127.0.0.1:9"}
+
+            def test_ours(self, api_client, request):
+                assert "_api_watch" in request.fixturenames
+                assert api_client.headers["x-own"] == "1"
+        """
+    ).assert_outcomes(passed=2)

@@ -46,7 +46,7 @@ def test_marks_options_and_fixtures_are_all_told(suite: pytest.Pytester) -> None
     for option in ("--api-cassettes=MODE", "--api-fault-seed=SEED", "--api-fault-replay=TOKEN", "--api-report=PATH"):
         assert option in told
     told = text_of(suite.runpytest_inprocess("--fixtures"))
-    assert all(f"{name} " in told or f"{name}\n" in told for name in fixtures.WATCHED)
+    assert all(f"\n{name} " in told for name in (*fixtures.SHARED, "mock_server", "api_client", "http_cassette"))
     assert "no docstring available" not in told.partition("pytest_plugin.fixtures")[2]
 
 
