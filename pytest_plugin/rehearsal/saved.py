@@ -96,34 +96,25 @@ def rehearsed(
     def decorate(test: Callable[..., Any]) -> Callable[..., Any]:
         path = cassette_path(saved, f"{test.__module__}.{test.__qualname__}".replace(".<locals>.", "."))
         known = saved_schedule(path) if path.exists() else None
-        keep = _Keep(path, known)
+        made: Callable[..., Any] = given(schedules)(test)
+        if known is not None:
+            made = example(known)(made)
 
-        @functools.wraps(test)
-        def body(*arguments: Any, **options: Any) -> Any:
+        @functools.wraps(made)
+        def kept(*arguments: Any, **options: Any) -> Any:
+            # What was put on top of this function, @settings for instance, is meant for that one.
+            made.__dict__.update({name: value for name, value in vars(kept).items() if name != "__wrapped__"})
             try:
-                return test(*arguments, **options)
+                return made(*arguments, **options)
             except RehearsalFailed as failed:
-                keep(failed.report)
+                failed.report.saved = path
+                if failed.report.schedule != known:
+                    save(failed.report, path)
                 raise
 
-        made: Callable[..., Any] = given(schedules)(body)
-        return made if known is None else example(known)(made)
+        return kept
 
     return decorate
-
-
-class _Keep:
-    """Keeps the last report that it is given: whoever shrinks ends with the simplest."""
-
-    def __init__(self, path: Path, known: FaultSchedule | None) -> None:
-        self._path = path
-        self._known = known
-
-    def __call__(self, report: Report) -> None:
-        report.saved = self._path
-        if report.schedule != self._known:
-            self._known = report.schedule
-            save(report, self._path)
 
 
 @dataclass(frozen=True)
