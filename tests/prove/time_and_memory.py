@@ -28,7 +28,6 @@ from rest_api_client import (
     Response,
     ResponseTooLarge,
     Timeouts,
-    VirtualClock,
 )
 from rest_api_client.auth.digest import parse_challenges
 from rest_api_client.context import Call, Context
@@ -36,8 +35,6 @@ from rest_api_client.http import streaming
 from rest_api_client.http.cookies import CookieJar
 from rest_api_client.http.decoding import content_encodings
 from rest_api_client.runtime import iterate_sync, run_sync
-from rest_api_client.runtimes.asynchronous import AsyncRuntime
-from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.transport import Capability, Exchange
 from rest_api_client.utils import parse_http_date, parse_link_header, parse_retry_after, redact_url
 from tests.prove.figures import Figure, proof
@@ -229,51 +226,6 @@ def _peak() -> float:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-@proof
-def ten_minutes_of_back_off_cost_no_time() -> list[Figure]:
-    """600 virtual seconds in five waits: real milliseconds, the median of eleven."""
-    waits = (20, 40, 80, 160, 300)
-
-    def threads() -> None:
-        clock = VirtualClock()
-        runtime = SyncRuntime(clock)
-
-        async def body() -> None:
-            for seconds in waits:
-                await runtime.sleep(seconds)
-
-        runtime.run(body())
-        assert clock.monotonic() == 600
-
-    def loop(kind: str) -> None:
-        clock = VirtualClock()
-        runtime = AsyncRuntime(clock)
-
-        async def body() -> None:
-            for seconds in waits:
-                await runtime.sleep(seconds)
-
-        (clock.run_asyncio if kind == "asyncio" else clock.run_trio)(body)
-        assert clock.monotonic() == 600
-
-    runs: dict[str, Callable[[], None]] = {
-        "sync": threads,
-        "asyncio": lambda: loop("asyncio"),
-        "trio": lambda: loop("trio"),
-    }
-    return [Figure(f"{name}, 600 s", _median(run) * 1000, "ms", 20) for name, run in runs.items()]
-
-
-def _median(run: Callable[[], object], times: int = 11) -> float:
-    run()
-    figures = []
-    for _ in range(times):
-        started = time.perf_counter()
-        run()
-        figures.append(time.perf_counter() - started)
-    return statistics.median(figures)
 
 
 class Nothing:
