@@ -146,5 +146,5 @@ def _figure(asked: tuple[str, str]) -> Figure:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     statuses = json.loads(done.stdout) if done.returncode == 0 else [done.returncode]
     bad = [status for status in statuses if status != 0]
-    said = f" (status {bad[0]}: {done.stderr.strip()[-200:]})" if bad else ""
+    said = f" (status {bad[0]}: {' '.join(done.stderr.split())[:160]})" if bad else ""
     return Figure(f"{engine}, {ending}: did not end well, of {len(statuses)}{said}", len(bad), "", 0)
