@@ -107,7 +107,7 @@ class Session:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which cassettes there ought to be. anyio's plugin has put tests of its own making in until now."""
         self._watch(session.items)
-        if self.config.option.collectonly or any("::" in argument for argument in self.config.args):
+        if _is_part(self.config):
             self.collected.whole = False
         self.collected.of(session.items)
 
@@ -166,6 +166,14 @@ class _Controller:
             self._session.collected.whole = False
         else:
             self._session.collected.join(told)
+
+
+def _is_part(config: pytest.Config) -> bool:
+    """Whether only some of the tests were asked for: files, single tests, those that failed last, not all files."""
+    here = config.invocation_params.dir
+    chosen = any("::" in argument or (here / argument).is_file() for argument in config.args)
+    narrowed = ("collectonly", "lf", "stepwise", "ignore", "ignore_glob")
+    return chosen or any(getattr(config.option, name, None) for name in narrowed)
 
 
 _WATCHED: pytest.StashKey[bool] = pytest.StashKey()

@@ -190,7 +190,14 @@ def test_cassettes_of_no_test_are_told_after_a_whole_run(run: Run) -> None:
     orphan = "1 cassette of no test:"
     result = run(ONE + PLAYS)
     result.stdout.fnmatch_lines([orphan, "*test_other.yaml"])
-    for options in (["-k", "it and not x"], ["test_it.py::test_it"], ["--co"], ["-x"]):
+    for options in (
+        ["-k", "it and not x"],
+        ["test_it.py::test_it"],
+        ["test_it.py"],
+        ["--ignore=test_none.py"],
+        ["--co"],
+        ["-x"],
+    ):
         broken = "\ndef test_broken(): assert False\n" if options == ["-x"] else "\ndef test_x(): pass\n"
         assert orphan not in text_of(run(ONE + PLAYS + broken, *options)), options
 

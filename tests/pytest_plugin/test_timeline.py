@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -195,6 +196,21 @@ def test_a_page_stands_alone_and_nothing_in_it_runs() -> None:
     assert "://" not in html
     assert "\x1b" not in html
     assert any("alert(1)" in text for text in parser.said)
+
+
+def test_pictures_are_well_formed_and_stay_in_their_frame() -> None:
+    """Each bar lies within the picture, also one of no length, one that never ended, one at the very end."""
+    for timeline in (hostile(), rehearsed("rule=rule(error(503, retry_after=20), first=1)", *["/users/7"] * 3)):
+        svg = re.search(r"<svg.*?</svg>", timeline.html(), re.DOTALL)
+        assert svg is not None
+        root = ET.fromstring(svg[0])
+        width, height = map(float, root.attrib["viewBox"].split()[2:])
+        for bar in root.iter("rect"):
+            x, y, w, h = (float(bar.attrib[name]) for name in ("x", "y", "width", "height"))
+            assert x >= 0
+            assert w >= 2
+            assert x + w <= width
+            assert y + h <= height
 
 
 def test_a_terminal_obeys_nothing_of_what_is_shown() -> None:
