@@ -43,6 +43,10 @@ behaviour: $(READY) ## which rules of good behaviour HTTP clients keep, ours amo
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group outage
 	$(BIN)/python -m tests.behaviour
 
+faults: $(READY) ## every fault on the wire, and what HTTP clients make of it; writes docs/wire-faults.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group faults
+	$(BIN)/python -m tests.faults
+
 bench: $(READY) ## how fast it is, beside others on the same core; writes docs/performance.md and docs/performance.json
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	$(BIN)/python -m tests.benchmarks
@@ -66,4 +70,4 @@ test-all: ## the test suite on every Python from 3.11 that this machine has, pye
 clean: ## remove what the targets made
 	rm -rf .venv .venv-* .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help demo test check prove outage behaviour bench bench-quick mutate test-all clean
+.PHONY: help demo test check prove outage behaviour faults bench bench-quick mutate test-all clean
