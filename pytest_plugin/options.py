@@ -5,6 +5,7 @@ The command line goes before marks, marks before configuration fixtures, those b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,8 @@ def check_options(config: pytest.Config) -> None:
     for name, known in _WORDS.items():
         if (value := config.getini(name)) not in known:
             raise pytest.UsageError(f"{name} = {value!r}: give one of {', '.join(filter(None, known))}")
-    for name, least in (("api_cassette_max_age", 0.0), ("api_fault_seed", None)):
-        _number(config, name, least)
+    _check_number(config, "api_cassette_max_age", lambda value: not value or float(value) > 0, "a number above 0")
+    _check_number(config, "api_fault_seed", lambda value: isinstance(int(value), int), "a whole number")
     path = config.getoption("--api-report")
     if path is not None and Path(path).is_dir():
         raise pytest.UsageError(
@@ -80,16 +81,14 @@ def check_options(config: pytest.Config) -> None:
         )
 
 
-def _number(config: pytest.Config, name: str, least: float | None) -> None:
+def _check_number(config: pytest.Config, name: str, fits: Callable[[str], bool], what: str) -> None:
     value = config.getini(name)
     try:
-        fits = not value if least is not None and not value else least is None or float(value) > least
-        if least is None:
-            int(value)
+        good = fits(value)
     except ValueError:
-        fits = False
-    if not fits:
-        raise pytest.UsageError(f"{name} = {value!r}: give a {'whole number' if least is None else 'number above 0'}")
+        good = False
+    if not good:
+        raise pytest.UsageError(f"{name} = {value!r}: give {what}")
 
 
 def fault_seed(config: pytest.Config) -> int:
