@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 RULES = Rules(limit=None, connections=None)
 """The stage's rules that hold in a rehearsal: a client cannot keep a limit it was not told of, and in process every
 request is a connection of its own."""
+
+
+_GARBAGE = 100_000
+"""Objects after which the collector looks for garbage. A long rehearsal keeps all it saw: by the usual figure a fifth of
+its time would go into looking at that again and again."""
 
 
 def rehearse(
@@ -96,12 +102,15 @@ def rehearse(
 @contextmanager
 def _staged(stage: Backstage) -> Iterator[None]:
     """The server runs, and chance is that of the schedule, also where a client draws from the process's."""
-    state = random.getstate()
+    state, often = random.getstate(), gc.get_threshold()
     random.seed(stage.seed)
+    if often[0]:
+        gc.set_threshold(max(often[0], _GARBAGE), *often[1:])
     try:
         with ExitStack() as stack:
             if isinstance(stage.scene, MockServer):
                 stack.enter_context(stage.scene)
             yield
     finally:
+        gc.set_threshold(*often)
         random.setstate(state)

@@ -51,7 +51,8 @@ class Careful:
     async def _call(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
         self._budget = min(10.0, self._budget + 0.1)
         for attempt in range(1, self.attempts + 1):
-            await asyncio.sleep(self._not_before.get((method, path), 0.0) - self._now())
+            while (wait := self._not_before.get((method, path), 0.0) - self._now()) > 1e-6:
+                await asyncio.sleep(wait)  # and look again: others may have been told more meanwhile
             final = attempt == self.attempts
             try:
                 response = await self._guarded(method, path, options)
@@ -68,7 +69,8 @@ class Careful:
     def _pace(self, method: str, path: str, response: httpx.Response) -> None:
         asked = response.headers.get("retry-after")
         if asked is not None:
-            self._not_before[method, path] = self._now() + self.believed(float(asked))
+            until = self._now() + self.believed(float(asked))
+            self._not_before[method, path] = max(until, self._not_before.get((method, path), 0.0))
 
     def believed(self, asked: float) -> float:
         return asked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
@@ -46,7 +46,7 @@ class Sdk:
         response = await self.http.post("/orders", json={"item": item})
         return response.json()
 
-    async def __aenter__(self) -> Sdk:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *error: object) -> None:

@@ -298,7 +298,7 @@ def test_a_client_that_does_not_close_is_told_and_left() -> None:
     """Its rehearsal ends all the same."""
 
     class Stuck(httpx.AsyncClient):
-        async def __aexit__(self, *error: Any) -> None:
+        async def __aexit__(self, *error: object) -> None:
             await asyncio.Event().wait()
 
     report = rehearse(lambda stage: Stuck(base_url=stage.url, transport=stage.async_httpx_transport()))
