@@ -32,8 +32,8 @@ request is a connection of its own."""
 
 
 _GARBAGE = 100_000
-"""Objects after which the collector looks for garbage. A long rehearsal keeps all it saw: by the usual figure a fifth of
-its time would go into looking at that again and again."""
+"""Objects after which the collector looks for garbage. A long rehearsal keeps all that it saw, and would spend a fifth
+of its time on looking at that again and again."""
 
 
 def rehearse(

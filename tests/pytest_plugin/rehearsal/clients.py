@@ -51,7 +51,7 @@ class Careful:
     async def _call(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
         self._budget = min(10.0, self._budget + 0.1)
         for attempt in range(1, self.attempts + 1):
-            while (wait := self._not_before.get((method, path), 0.0) - self._now()) > 1e-6:
+            while (wait := self._not_before.get((method, path), 0.0) - self._now()) > 1e-6:  # noqa: ASYNC110  a time, no event
                 await asyncio.sleep(wait)  # and look again: others may have been told more meanwhile
             final = attempt == self.attempts
             try:
