@@ -157,6 +157,11 @@ class Exchange:
                 self._abort.pop(0)()
 
 
+    def over(self) -> None:
+        """It has ended, and nothing is left to abort: what was said to `on_abort` is let go."""
+        self._abort.clear()
+
+
 class ByteStream(Protocol):
     """A body on its way: chunks, then the end, or an error of our tree."""
 

@@ -92,6 +92,7 @@ class Hold:
         if self._forget is not None:
             self._forget()
         self.passage.hold(None)
+        self.passage.exchange.over()
         self._engine.free(self.lane, keep=keep)
         self._permit.give_back()
 

@@ -118,6 +118,7 @@ class Call:
             if self.source is not None:
                 self.source.stop()
             self._permit.give_back()
+            self.exchange.over()
 
     def _leave(self) -> None:
         if hasattr(self.context, "__exit__"):

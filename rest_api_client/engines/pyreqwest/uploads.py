@@ -3,7 +3,8 @@
 Rust asks for the next chunk from a thread of its own. Were it inside a user's generator then, a source that hangs would
 hang the engine, and an interpreter that ends meanwhile would take the process down (SIGABRT). So the source is read in
 a daemon thread of ours, one chunk ahead, and Rust's thread only ever waits for that one, no longer than the deadline.
-`stop` ends it at once, from any thread; at exit all uploads under way are stopped and waited for.
+`stop` ends it at once, from any thread; at exit all uploads under way are stopped and waited for,
+and so is whatever thread of Rust's is still telling a loop something.
 
 An upload that was stopped fails, it does not end: its server must not take half a body for a whole one.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -25,6 +27,8 @@ from rest_api_client.transport import Exchange
 AT_EXIT = 1.0
 """Seconds that the exit of the process waits for an engine to notice that its uploads were stopped."""
 _GLANCE = 0.002
+_STRANGERS = 0.1
+"""Seconds that it waits, at most, for threads that Python did not start to leave it."""
 
 
 class UploadStopped(Exception):
@@ -196,7 +200,7 @@ _lock = threading.Lock()
 
 
 def stop_all(clock: Clock = SYSTEM) -> None:
-    """Stop every upload, and wait until the engines have let go of them. Called when the process exits."""
+    """Stop every upload, and wait until the engines have let go of them."""
     with _lock:
         sources = [upload.source for upload in _handed]
     for source in sources:
@@ -206,12 +210,30 @@ def stop_all(clock: Clock = SYSTEM) -> None:
         clock.sleep(_GLANCE)
 
 
+def leave(clock: Clock = SYSTEM) -> None:
+    """Stop every upload, and wait until no thread of Rust's is in Python. Called when the process exits.
+
+    One that comes in, or is in, when the interpreter is gone ends the process by SIGABRT. So it is given a moment to
+    come, and then as long as it takes, within limits: a debugger's threads are strangers, too.
+    """
+    stop_all(clock)
+    until = clock.monotonic() + _STRANGERS
+    clock.sleep(_GLANCE)
+    while _strangers() and clock.monotonic() < until:
+        clock.sleep(_GLANCE)
+
+
+def _strangers() -> set[int]:
+    known = {thread.ident for thread in threading.enumerate()}
+    return {ident for ident in sys._current_frames() if ident not in known}  # noqa: SLF001  it is documented
+
+
 def _forget() -> None:
     global _lock
     _lock = threading.Lock()
     _handed.clear()
 
 
-atexit.register(stop_all)
+atexit.register(leave)
 if hasattr(os, "register_at_fork"):  # pragma: no branch  Windows has no fork
     os.register_at_fork(after_in_child=_forget)

@@ -1081,6 +1081,18 @@ def test_exit_waits_for_engines_to_let_go_but_not_for_ever() -> None:
     assert clock.monotonic() == pytest.approx(uploads.AT_EXIT, abs=0.01)
 
 
+@pytest.mark.parametrize(("inside", "seconds"), [({}, 0.002), ({1: None}, 0.1)])
+def test_exit_waits_for_strangers_to_leave_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch, inside: dict[int, None], seconds: float
+) -> None:
+    """A thread that Python did not start is waited for while it is in Python, if need be for a tenth of a second."""
+    uploads._forget()
+    monkeypatch.setattr(sys, "_current_frames", lambda: inside)
+    clock = VirtualClock()
+    uploads.leave(clock)
+    assert clock.monotonic() == pytest.approx(seconds, abs=0.003)
+
+
 def test_a_forked_child_has_no_uploads() -> None:
     """What the parent was sending is not waited for when the child exits."""
     upload = uploads.Source(iter([b"a"]), None, exchange(), SYSTEM).upload()
