@@ -26,7 +26,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -42,6 +42,9 @@ from pytest_plugin.rehearsal.running import Called, Run
 from pytest_plugin.rehearsal.schedule import ClockJump, FaultSchedule, Step
 from pytest_plugin.rehearsal.strategies import fault_steps
 from pytest_plugin.rehearsal.workload import BODIED, Ask, ask_client
+
+if TYPE_CHECKING:
+    from mockserver.faults import Faults
 
 PATIENCE = 600.0
 
@@ -129,8 +132,7 @@ class ClientMachine(RuleBasedStateMachine):
         self._steps.append(step)
         ahead = FaultSchedule(steps=self._steps[seen:])
         self.stage.scene.faults = ahead.plan()
-        assert self.stage.scene.faults is not None
-        self._faults.append(self.stage.scene.faults)
+        self._faults.append(cast("Faults", self.stage.scene.stage.faults))
 
     @rule(seconds=st.sampled_from((1.0, 0.1, 5.0, 30.0, 120.0)))
     def time_passes(self, seconds: float) -> None:

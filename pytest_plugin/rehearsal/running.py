@@ -4,7 +4,8 @@ An asyncio loop where the client is async, threads where it is not. Both go by t
 wakes one participant after the other, so the same schedule gives the same run.
 
 When all calls have ended, or patience is over, the trouble is ended too and time passes until a client that works must
-work again; then every caller makes one more call, the probe.
+work again; then every caller makes one more call, the probe (one for all, where they share a client that was told of
+a limit).
 """
 
 from __future__ import annotations
@@ -134,7 +135,9 @@ class _Crowd:
 
     def probes(self) -> Iterator[Ask]:
         first = self.workload.callers * self.workload.calls + 1
-        for place in range(self.workload.callers):
+        # A client that was told of a limit keeps to it though the server has dropped it: it may refuse a second probe.
+        limited = self.workload.shared and self.stage.schedule.limit is not None
+        for place in range(1 if limited else self.workload.callers):
             yield self.workload.probe(first + place, place + 1, self.now())
 
     def wait_for_calm(self) -> float:
