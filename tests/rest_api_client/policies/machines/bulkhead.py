@@ -114,7 +114,9 @@ class Model:
             self.inside.append(caller)
 
     def leave(self, caller: Caller) -> None:
-        """Give up what it has."""
+        """Give up what it has: nothing, where its place went to another."""
+        if caller.state == "shed":
+            return
         if caller in self.line:
             self.line.remove(caller)
             return
