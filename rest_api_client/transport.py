@@ -156,7 +156,6 @@ class Exchange:
             with suppress(Exception):
                 self._abort.pop(0)()
 
-
     def over(self) -> None:
         """It has ended, and nothing is left to abort: what was said to `on_abort` is let go."""
         self._abort.clear()

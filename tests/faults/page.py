@@ -21,8 +21,8 @@ makes this page anew; it takes under a minute. Made on {made}.
 
 How to read it:
 
-- **On the wire**: what came, in one line. `\\r` and `\\n` are written out, other bytes as `\\x..`, `date` and the like are
-  left out, long answers are cut in the middle. Then the end: FIN, RST, or silence, where the connection stays open.
+- **On the wire**: what came, in one line. `\\r` and `\\n` are written out, other bytes as `\\x..`; `date` and the like
+  are left out, long answers are cut in the middle. Then the end: FIN, RST, or silence, where the connection stays open.
 - **Ours**: this library with one attempt and no retry. One word is the outcome on every engine, sync and async alike;
   where engines differ, each is named. It is always a response or one exception of `rest_api_client`.
 - **Others**: one attempt as they come, with no retry set up by us. The class of what was raised, or the status and the

@@ -55,7 +55,7 @@ class Row:
         method: POST sends `UPLOAD`.
         asks: how many requests one client makes, one after the other; the later ones without the fault.
         silent: the timeout that ends it where nothing comes; None for all that ends by itself.
-        either: groups of outcomes between which chance decides: whether the end comes before or after the request is written.
+        either: groups of outcomes between which chance decides, by whether the end comes before the request is written.
     """
 
     name: str
