@@ -51,6 +51,10 @@ class Meeting:
         }  # fmt: skip
 
 
+def _body(content: bytes | None) -> dict[str, Any]:
+    return {} if content is None else {"content": content}
+
+
 def told(status: int, body: bytes) -> str:
     return f"{status}, {len(body)} bytes"
 
@@ -61,7 +65,7 @@ def ours_sync(engine: str, meeting: Meeting) -> str:
     with APIClient(**meeting.ours(engine)) as client:
         for method, fields, content in meeting.requests:
             try:
-                response = client.request(method, "/text", headers=fields, content=content)
+                response = client.request(method, "/text", headers=fields, **_body(content))
                 seen.append(told(response.status_code, response.content))
             except APIError as error:
                 seen.append(type(error).__name__)
@@ -76,7 +80,7 @@ def ours_async(engine: str, meeting: Meeting) -> str:
         async with AsyncAPIClient(**meeting.ours(engine)) as client:
             for method, fields, content in meeting.requests:
                 try:
-                    response = await client.request(method, "/text", headers=fields, content=content)
+                    response = await client.request(method, "/text", headers=fields, **_body(content))
                     seen.append(told(response.status_code, response.content))
                 except APIError as error:
                     seen.append(type(error).__name__)
