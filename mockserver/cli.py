@@ -13,9 +13,9 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mockserver.access_log import LOGS
-from mockserver.admin import AdminSettings
 from mockserver.faults import SCENARIOS, Errors, Plan, Schedule
 from mockserver.limits import DIALECTS, WRONG, FixedWindow, Limit, LimitRule, Limits, SlidingWindow, TokenBucket
 from mockserver.option_values import (
@@ -35,6 +35,9 @@ from mockserver.server import MockServer
 from mockserver.stubs import Stub
 from mockserver.stubs.files import load
 from rest_api_client.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from mockserver.admin import AdminSettings
 
 EXAMPLES = """\
 examples:
@@ -201,6 +204,14 @@ def _add_watching(parser: argparse.ArgumentParser) -> None:
         help="tell at the end which rules of good behaviour the clients broke; exit status 1 if any")  # fmt: skip
 
 
+def _admin(options: argparse.Namespace) -> AdminSettings | bool:
+    if options.admin_port is None:
+        return False
+    from mockserver.admin import AdminSettings  # a third of what starting costs otherwise
+
+    return AdminSettings(port=options.admin_port, token_file=options.token_file)
+
+
 def _server(options: argparse.Namespace, stubs: list[Stub]) -> MockServer:
     plan = _plan(options)
     return MockServer(
@@ -214,7 +225,7 @@ def _server(options: argparse.Namespace, stubs: list[Stub]) -> MockServer:
         outages=options.dead,
         faults=None if plan == Plan(seed=plan.seed) else plan,
         stubs=stubs,
-        admin=options.admin_port is not None and AdminSettings(port=options.admin_port, token_file=options.token_file),
+        admin=_admin(options),
         tls=_tls(options),
         http=options.http,
         loop=options.loop,

@@ -30,7 +30,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
-from mockserver.players.wire import FAREWELL, LINGER_0
+from mockserver.players.connection import FAREWELL, LINGER_0
 
 BACKLOG = 2048
 

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from mockserver.admin.plans import plan_of
 from mockserver.faults import LATENCIES, EvenLatency, FaultRule, Latency, Outage, Plan, Schedule, Slowness
 from mockserver.faults.text import build, read
 
@@ -65,14 +64,20 @@ def outage(text: str) -> Outage:
     return valid(lambda: Outage(start=float(start), duration=float(duration), reset=bool(reset)))
 
 
+def _plan_of(given: dict[str, object]) -> Plan:
+    from mockserver.admin.plans import plan_of  # the admin API's language; most servers start without a fault
+
+    return plan_of(given)
+
+
 def fault_rule(text: str) -> FaultRule:
     """A rule in the language of faults."""
-    return valid(lambda: plan_of({"rules": [text]}).rules[0])
+    return valid(lambda: _plan_of({"rules": [text]}).rules[0])
 
 
 def scenario(text: str) -> Schedule:
     """A scenario in the language of faults."""
-    return valid(lambda: plan_of({"scenario": text}).schedule)
+    return valid(lambda: _plan_of({"scenario": text}).schedule)
 
 
 def replay(text: str) -> Plan:

@@ -152,7 +152,7 @@ class MockServer(Scene):
         self._serving = Serving(
             self._app,
             self.gate,
-            protocol=_choose("http", http, PROTOCOLS),
+            protocol=_choose("http", http, PROTOCOLS)(),
             loop=_choose("loop", loop, {"asyncio": "asyncio", "uvloop": "uvloop", "auto": "auto"}),
             name="mockserver",
             beside=self._watch,

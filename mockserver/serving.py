@@ -22,7 +22,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.gate import Gate, bind
-from mockserver.players.wire import Connection
+from mockserver.players.connection import Connection
 
 
 class Serving:

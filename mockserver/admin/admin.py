@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mockserver.admin.guard import Guard
 from mockserver.admin.routes import admin_application
 from mockserver.gate import Gate
-from mockserver.players.wire import H11Wire
+from mockserver.players.on_h11 import H11Wire
 from mockserver.serving import Serving, listen
 
 if TYPE_CHECKING:

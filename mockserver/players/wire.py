@@ -1,267 +1,41 @@
 """Scripts on a real socket, over uvicorn.
 
-An ordinary answer (see `plain`) goes out through uvicorn. For everything else the connection is taken away from
-uvicorn's response cycle and the script's own bytes are written, as `rest_api_client.http.framing` has them. That relies
-on a few attributes of uvicorn's two HTTP/1.1 protocols (`app`, `transport`, `flow`, `loop`, `cycle.disconnected`,
-`server_state`), which is why the version of uvicorn is pinned to a range.
-
-A reset must be a reset. `transport.abort()` alone closes the socket, and the kernel then sends FIN: an orderly end.
-Only with SO_LINGER on and a time of 0 does close() send RST. The other way round, close() with bytes of the client
-unread sends RST where a FIN was wanted: then the FIN goes first, and the rest is read and dropped.
+An ordinary answer (see `plain`) goes out through uvicorn. For everything else the connection (see `connection`) is
+taken away from uvicorn's response cycle and the script's own bytes are written, as `rest_api_client.http.framing` has
+them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import itertools
-import socket
-import struct
-import termios
-import types
-from collections.abc import Coroutine, Generator
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from collections.abc import Callable
+from typing import Any, Protocol, cast
 
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from mockserver.players.connection import EXTENSION, Connection
 from mockserver.players.plain import Plain, RawFields, plain
 from mockserver.seen import Seen
 from mockserver.stage import MOST_BODY, Performance
 from rest_api_client.http.framing import Encoder, timeline
 from rest_api_client.script import Chunk, Close, Delay, End, Garbage, Head, Refuse, Reset, Script, Stale, Step
 
-EXTENSION = "mockserver.wire"
 
-LINGER_0 = struct.pack("ii", 1, 0)
-"""SO_LINGER's value for a close that sends RST."""
+def _httptools() -> type[Any]:
+    from mockserver.players.on_httptools import ToolsWire
 
-_SMALL_BUFFER = 4096
-FAREWELL = 1.0
-"""Seconds a closed connection is still read, for the client to hear the FIN."""
-
-_LOOK = 0.2
-_OVER = frozenset({7, 8})
-"""TCP's states CLOSE (after a reset) and CLOSE_WAIT (after the client's FIN), as Linux numbers them."""
-
-_GLANCE = 0.001
-
-_MOST_EARLY = 65_536
-"""Bytes kept of a request that comes before the answer to the one before it is complete."""
-
-_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
-
-_numbers = itertools.count(1)
-
-if TYPE_CHECKING:
-    _Protocol: TypeAlias = HttpToolsProtocol
-else:
-    _Protocol = object
+    return ToolsWire
 
 
-class Connection(_Protocol):
-    """Mixed into uvicorn's protocols: a connection that can be taken over."""
+def _h11() -> type[Any]:
+    from mockserver.players.on_h11 import H11Wire
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.number = next(_numbers)
-        self.gone: asyncio.Future[None] = self.loop.create_future()
-        self._taken = False
-        self._early = bytearray()
-        self._reset_next = False
-        inner = self.app
-
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            scope.setdefault("extensions", {})[EXTENSION] = self
-            await inner(scope, receive, send)
-
-        self.app = cast("Any", app)
-
-    def data_received(self, data: bytes) -> None:
-        """Keep what comes on a connection taken over until it is given back, or meet it with RST."""
-        if self._reset_next:
-            self.reset()
-        elif not self._taken:
-            super().data_received(data)
-        elif not self.flooded:
-            self._early += data
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits."""
-        super().connection_lost(exc)
-        if not self.gone.done():
-            self.gone.set_result(None)
-
-    @property
-    def secure(self) -> bool:
-        """Whether TLS lies between."""
-        return self.transport.get_extra_info("ssl_object") is not None
-
-    @property
-    def bodiless(self) -> bool:
-        """Whether the request has come to its end, without a body."""
-        cycle = self.cycle
-        return not (cycle.more_body or cycle.body or cycle.disconnected or self.pipelined)
-
-    def take_over(self) -> None:
-        """uvicorn neither reads nor writes here any more."""
-        self.cycle.disconnected = True
-        self._taken = True
-        # Not 0: TLS pauses at the limit, not above it, so that at 0 it would pause with nothing to write.
-        self.transport.set_write_buffer_limits(high=1, low=0)
-
-    async def write(self, data: bytes) -> None:
-        """Return when the kernel has all of it, or the client is gone."""
-        if data and not self.gone.done():
-            self.transport.write(data)
-            await self.flow.drain()
-
-    async def wait(self, seconds: float | None) -> bool:
-        """Whether the client is still there after so long; None for as long as it is."""
-        if seconds is None:
-            await self._until_gone()
-        elif seconds > 0:
-            await asyncio.wait((self.gone,), timeout=seconds)
-        return not self.gone.done()
-
-    async def _until_gone(self) -> None:
-        # A transport that does not read hears of no end: then the kernel is asked.
-        while not self.gone.done():
-            await asyncio.wait((self.gone,), timeout=_LOOK if self.flow.read_paused else None)
-            if not self.gone.done() and self._left():
-                self.transport.abort()
-
-    def _left(self) -> bool:
-        raw = self.transport.get_extra_info("socket")
-        return raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _OVER
-
-    @property
-    def pipelined(self) -> bool:
-        """Whether uvicorn has read a part of the next request already, which would be lost."""
-        if isinstance(self, H11Protocol):
-            return bool(self.conn.trailing_data[0])
-        return bool(self.pipeline)
-
-    @property
-    def flooded(self) -> bool:
-        """Whether more has come than is kept: the connection cannot be given back."""
-        return len(self._early) > _MOST_EARLY
-
-    async def delivered(self) -> None:
-        """Return when the client's kernel has all that was written: a reset would take the rest away."""
-        transport, raw = self.transport, self.transport.get_extra_info("socket")
-        while not transport.is_closing() and (transport.get_write_buffer_size() or _unacknowledged(raw.fileno())):
-            await self.wait(_GLANCE)
-
-    def read_slowly(self) -> None:
-        """Let the kernel take in as little as possible of what has not been read."""
-        raw = self.transport.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_BUFFER)
-
-    def reset(self) -> None:
-        """Send RST, and nothing that has not left yet. The client sees ECONNRESET."""
-        if not self.transport.is_closing():
-            raw = self.transport.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_0)
-            self.transport.abort()
-
-    def reset_at_next_byte(self) -> None:
-        """Send RST as soon as the client sends anything, or at once where it has."""
-        self._reset_next = True
-        if self._early:
-            self.reset()
-
-    def half_close(self) -> None:
-        """Send FIN, and go on reading until the client has sent its own."""
-        if not self.transport.is_closing():
-            self.transport.write_eof()
-            self.flow.resume_reading()
-
-    async def close(self, *, unread: bool) -> None:
-        """Send FIN. `unread`: there may be bytes of the client that nobody has read."""
-        if unread and not self.secure:
-            self.half_close()
-            await self.wait(FAREWELL)
-        self.transport.close()
-
-    def give_back(self) -> None:
-        """The answer is complete: uvicorn reads the next request, with a parser that has seen nothing."""
-        if self.transport.is_closing():
-            return
-        fresh = type(self)(
-            config=self.config, server_state=self.server_state, app_state=self.app_state, _loop=self.loop
-        )
-        fresh.number = self.number
-        self.connections.discard(cast("Any", self))
-        self.transport.set_write_buffer_limits()
-        self.transport.set_protocol(fresh)
-        fresh.connection_made(self.transport)
-        self.flow.resume_reading()
-        if self._early:
-            fresh.data_received(bytes(self._early))
+    return H11Wire
 
 
-class ToolsWire(Connection, HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 on httptools, with a way below it."""
-
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        """Begin at once: most answers are known at once, and need no task and no turn of the loop."""
-        running = cycle.run_asgi(app)
-        try:
-            awaited = running.send(None)
-        except StopIteration:
-            return
-        task = self.loop.create_task(cast("Coroutine[Any, Any, None]", _going_on(running, awaited)))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
-
-    @property
-    def bodiless(self) -> bool:
-        """Whether the request has come to its end, or will without a body (RFC 9112, section 6.3)."""
-        fields = self.cycle.scope["headers"]
-        return super().bodiless or not any(name in _FRAMING for name, _ in fields)
-
-    @property
-    def ready(self) -> bool:
-        """Whether `send` may answer in uvicorn's place."""
-        cycle = self.cycle
-        busy = self.pipeline or self.flow.write_paused or cycle.disconnected or cycle.response_started
-        return cycle.keep_alive and not busy
-
-    def send(self, status_line: bytes, rest: bytes) -> None:
-        """Write an answer at once, the server's own fields behind the status line.
-
-        uvicorn looks at every field each time, and writes head and body one by one, each a call of the kernel.
-        """
-        cycle = self.cycle
-        cycle.response_started = cycle.response_complete = True
-        cycle.waiting_for_100_continue = False
-        own = [part for name, value in self.server_state.default_headers for part in (name, b": ", value, b"\r\n")]
-        self.transport.write(b"".join((status_line, *own, rest)))
-        cycle.message_event.set()
-        cycle.on_response()
-
-
-@types.coroutine
-def _going_on(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
-    """What is left of a coroutine that has begun, for a task."""
-    with contextlib.suppress(StopIteration):
-        while True:
-            try:
-                value = yield awaited
-            except BaseException as error:
-                awaited = running.throw(error)
-            else:
-                awaited = running.send(value)
-
-
-class H11Wire(Connection, H11Protocol):  # type: ignore[misc]  # two protocols of one shape, related by nothing
-    """uvicorn's HTTP/1.1 on h11, with a way below it."""
-
-
-PROTOCOLS = {"httptools": ToolsWire, "h11": H11Wire}
+PROTOCOLS: dict[str, Callable[[], type[Any]]] = {"httptools": _httptools, "h11": _h11}
+"""Each imports its own parser, and not the other's."""
 
 
 class Begins(Protocol):
@@ -376,7 +150,7 @@ def _refusal(script: Script, request: _Request) -> str | None:
 
 def _sent_whole(answer: Plain, request: _Request) -> bool:
     wire = request.wire
-    if answer.whole is None or not isinstance(wire, ToolsWire) or not wire.ready:
+    if answer.whole is None or wire is None or not wire.ready:
         return False
     request.performance.answered()
     request.performance.sent(answer.size)
@@ -442,11 +216,6 @@ async def _end(step: Step, wire: Connection, request: _Request, encoder: Encoder
             await wire.wait(None)
         case _:
             pass
-
-
-def _unacknowledged(descriptor: int) -> int:
-    """Bytes in the kernel's send queue (SIOCOUTQ, which Linux gives the number of TIOCOUTQ)."""
-    return int(struct.unpack("i", fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)))[0])
 
 
 def _default_fields(wire: Connection) -> tuple[tuple[str, str], ...]:

@@ -11,6 +11,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -26,25 +27,31 @@ _ELEMENT = re.compile(r"\s*([\w*-]+)\s*(?:;\s*q\s*=\s*([01](?:\.\d{0,3})?))?\s*"
 Encode = Callable[[bytes], bytes]
 
 
-def _encoders() -> dict[str, Encode]:
-    found: dict[str, Encode] = {}
-    try:
-        import brotli  # type: ignore[import-untyped, unused-ignore]
+def _br(body: bytes) -> bytes:
+    import brotli  # type: ignore[import-untyped, unused-ignore]
 
-        found["br"] = lambda body: brotli.compress(body, quality=4)
-    except ModuleNotFoundError:
-        pass
-    try:
-        import zstandard
-
-        found["zstd"] = lambda body: zstandard.ZstdCompressor().compress(body)
-    except ModuleNotFoundError:
-        pass
-    # The time stands in a gzip header: with none, the same body is the same bytes.
-    return {**found, "gzip": lambda body: gzip.compress(body, 6, mtime=0), "deflate": lambda body: zlib.compress(body)}
+    return bytes(brotli.compress(body, quality=4))
 
 
-ENCODERS = _encoders()
+def _zstd(body: bytes) -> bytes:
+    import zstandard
+
+    return zstandard.ZstdCompressor().compress(body)
+
+
+def _gzip(body: bytes) -> bytes:
+    # The time stands in its header: with none, the same body is the same bytes.
+    return gzip.compress(body, 6, mtime=0)
+
+
+_CODINGS: dict[str, tuple[str, Encode]] = {
+    "br": ("brotli", _br),
+    "zstd": ("zstandard", _zstd),
+    "gzip": ("gzip", _gzip),
+    "deflate": ("zlib", zlib.compress),
+}
+
+ENCODERS = {name: encode for name, (library, encode) in _CODINGS.items() if find_spec(library) is not None}
 """By name, in the order of the server's own liking."""
 
 
