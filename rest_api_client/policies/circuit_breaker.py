@@ -59,7 +59,7 @@ class CircuitBreaker(CircuitRules):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_key(NAME, self.key)
-        if self.slow_after is None and isinstance(self.state, Circuits):
+        if isinstance(self.state, Circuits):
             object.__setattr__(self, "short", self.state)
 
     def bind(self, runtime: Runtime) -> CircuitBreaker:
@@ -87,18 +87,18 @@ class CircuitBreaker(CircuitRules):
             failed = _failed(request, context, error)
             raise
         finally:
-            if failed is False and short is not None and closed is not None:
+            slow = self.slow_after is not None and self._took(context, began) >= self.slow_after
+            if failed is False and not slow and short is not None and closed is not None:
                 short.succeeded(closed, key, epoch)
             else:
-                decision = await state.apply(key, Report(epoch, failed, self._slow(context, began)))
+                decision = await state.apply(key, Report(epoch, failed, slow))
                 _tell_change(decision, key, request, context)
         return response
 
-    def _slow(self, context: Context, began: float) -> bool:
-        if self.slow_after is None:
-            return False
-        held = sum(note.wait for note in context.notes)
-        return context.runtime.now() - began - held >= self.slow_after
+    def _took(self, context: Context, began: float) -> float:
+        """Seconds that the call was out, without those that other policies held it."""
+        held = sum(note.wait for note in context.notes) if context.notes else 0.0
+        return context.runtime.now() - began - held
 
     async def _enter(self, state: State[BreakerCommand], key: str, request: Request, context: Context) -> int:
         """The epoch of the circuit that let the call pass."""
