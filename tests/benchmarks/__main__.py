@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that whoever serves is ended too
     print(f"{machine()}\n")
     terms = Terms(quick=options.quick)
-    records, held = [], True
+    held = True
     for name in chosen:
         started = time.perf_counter()
         try:
@@ -44,10 +44,10 @@ def main(arguments: list[str]) -> int:
             continue
         seconds = time.perf_counter() - started
         print(f"{as_text(result)}\n{name}: {seconds:.0f} s\n", flush=True)
-        records.append(record(name, _command(arguments), seconds, result))
         held = held and _holds(result)
+        if not options.quick:  # one by one: a run that is cut short has not been in vain
+            keep(DOCS, [record(name, _command(arguments), seconds, result)])
     if not options.quick:
-        keep(DOCS, records)
         print("written: docs/performance.md, docs/performance.json")
     return 0 if held or options.quick else 1
 
