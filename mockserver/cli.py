@@ -58,7 +58,7 @@ examples:
       the second POST is done and its answer never comes; all other answers break off after ten bytes
 
   python -m mockserver --caller-faults --check
-      clients say what goes wrong (x-fault: stall_body), and at the end which rules of good behaviour they broke
+      clients say what goes wrong (x-fault: stall_mid_body), and at the end which rules of good behaviour they broke
 
   python -m mockserver --port 0 --log off
       a free port; read it from the first line of standard output: "mockserver ready on http://127.0.0.1:PORT"
@@ -250,6 +250,8 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 def _limits(options: argparse.Namespace) -> Limits | None:
     if options.rate_limit is None:
+        if options.limit_lies is not None:
+            raise ValueError("--limit-lies belongs to a --rate-limit")
         return None
     dialect = DIALECTS[options.limit_dialect]
     if options.limit_lies is not None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import httpx
 import pytest
 
 from mockserver import EvenLatency, Latency, MockServer
-from mockserver.cli import _parser, _server, main
+from mockserver.cli import EXAMPLES, _parser, _server, main
+from mockserver.faults import fault
 from mockserver.option_values import latency, rate
 from tests.patience import HANGS
 
@@ -151,3 +153,11 @@ def test_help_teaches() -> None:
     )
     for part in ("--rate-limit", "--dead", "--latency", "--log", "examples:", "mockserver ready on", "/__journal"):
         assert part in answer.stdout
+
+
+def test_the_fault_that_the_help_shows_for_callers_is_one() -> None:
+    """Or who copies it is answered 400."""
+    shown = re.findall(r"x-fault: (\w+)", EXAMPLES)
+    assert shown
+    for name in shown:
+        fault(name)

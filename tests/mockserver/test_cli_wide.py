@@ -202,6 +202,7 @@ def test_without_trustme_tls_says_what_to_do(monkeypatch: pytest.MonkeyPatch, ca
         (["--limit-dialect", "klingon"], "github"),
         (["--admin-port", "on"], "65535"),
         (["--key", "key.pem"], "--cert"),
+        (["--limit-lies", "milliseconds"], "--rate-limit"),
         (["--tls", "ca.pem", "--cert", "c.pem"], "not both"),
         (["--tls", "/no/such/folder/ca.pem"], "No such file"),
         (["--cert", "/no/such/file"], "certificate"),
