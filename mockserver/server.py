@@ -13,8 +13,17 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
+from mockserver.arguments import (
+    check_address,
+    check_choice,
+    check_functions,
+    check_kinds,
+    check_numbers,
+    check_outages,
+    check_stubs,
+)
 from mockserver.faults import Errors, Outage, Slowness
 from mockserver.faults.decide import Faults
 from mockserver.faults.plan import Plan
@@ -47,7 +56,7 @@ _PATIENCE = 1.0
 _LOOK = 0.05
 """Seconds between two looks at the plan's phases."""
 
-_Choice = TypeVar("_Choice")
+_LOOPS = ("auto", "asyncio", "uvloop")
 
 
 class MockServer(Scene):
@@ -115,12 +124,12 @@ class MockServer(Scene):
         identify: Callable[[Seen], str | None] | None = None,
         caller: Callable[[Seen], str] | None = None,
     ) -> None:
-        _check("resources", resources, Mapping, "give {'users': 500}")
-        _check("limit", limit, Limit | Limits, "give SlidingWindow(calls, period) or TokenBucket(rate, burst)")
-        _check("errors", errors, Errors, "give Errors(probability=0.1)")
-        _check("latency", latency, Slowness, "give Latency(p50=0.05) or EvenLatency(low=0.01, high=0.1)")
-        _check("faults", faults, Faults | Plan, "give a Plan(rules=[...]) or the Faults of one")
-        _check("outages", outages, Iterable, "give [Outage(start=3, duration=2)]")
+        check_kinds(resources=resources, limit=limit, errors=errors, latency=latency, faults=faults, rules=rules)
+        check_functions(key=key, on_entry=on_entry, identify=identify, caller=caller)
+        check_address(host, port)
+        check_numbers(seed=seed, journal_size=journal_size, most_spaces=most_spaces)
+        check_choice("http", http, PROTOCOLS)
+        check_choice("loop", loop, _LOOPS)
         self._another: Callable[[], MockServer] = lambda: MockServer(
             seed=seed, tls=tls, host=host, http=http, loop=loop
         )
@@ -130,9 +139,9 @@ class MockServer(Scene):
             limits=as_limits(limit, key),
             errors=errors,
             latency=latency,
-            outages=tuple(outages),
+            outages=check_outages(outages),
             faults=as_faults(faults),
-            stubs=Stubs(stubs) if isinstance(stubs, Sequence) else stubs,
+            stubs=stubs if stubs is None or isinstance(stubs, Answering) else Stubs(check_stubs(stubs)),
             journal_size=journal_size,
             scribe=Scribe(identify=identify, caller=caller),
             on_entry=on_entry,
@@ -152,8 +161,8 @@ class MockServer(Scene):
         self._serving = Serving(
             self._app,
             self.gate,
-            protocol=_choose("http", http, PROTOCOLS)(),
-            loop=_choose("loop", loop, {"asyncio": "asyncio", "uvloop": "uvloop", "auto": "auto"}),
+            protocol=PROTOCOLS[http](),
+            loop=loop,
             name="mockserver",
             beside=self._watch,
         )
@@ -325,14 +334,3 @@ def _secure(tls: Tls | None) -> ssl.SSLContext | None:
             "or both paths as (certificate, key)"
         ) from error
     return context
-
-
-def _choose(name: str, value: str, known: Mapping[str, _Choice]) -> _Choice:
-    if value not in known:
-        raise ValueError(f"{name}={value!r}: give one of {', '.join(map(repr, known))}")
-    return known[value]
-
-
-def _check(name: str, value: object, kind: Any, mend: str) -> None:
-    if value is not None and not isinstance(value, kind):
-        raise ValueError(f"{name}={value!r}: {mend}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import threading
 from collections.abc import Callable, Coroutine
@@ -23,6 +24,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.gate import Gate, bind
 from mockserver.players.connection import Connection
+
+_THIS_MACHINE = "give an address of this machine, such as 127.0.0.1"
 
 
 class Serving:
@@ -137,14 +140,13 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket for `Serving`; port 0 takes a free one.
 
     Raises:
-        OSError: the port is taken, or the address is not this machine's.
+        OSError: the port is taken or not to be had, or the address is not this machine's; the message says which.
     """
     try:
         return bind(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port))
     except OSError as error:
-        raise OSError(
-            error.errno, f"cannot listen on {host}:{port} ({error.strerror}): port 0 takes a free one"
-        ) from error
+        mend = "port 0 takes a free one" if error.errno in (errno.EADDRINUSE, errno.EACCES) else _THIS_MACHINE
+        raise OSError(error.errno, f"cannot listen on {host}:{port} ({error.strerror}): {mend}") from error
 
 
 async def _cut(server: uvicorn.Server) -> None:

@@ -57,6 +57,7 @@ _LOG = logging.getLogger("mockserver")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([2-9][0-9][0-9])\b")
 
 
+@runtime_checkable
 class Stubs(Protocol):
     """Answers made to order, before the application is asked."""
 

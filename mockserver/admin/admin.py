@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,16 @@ from typing import TYPE_CHECKING
 
 from mockserver.admin.guard import Guard
 from mockserver.admin.routes import admin_application
+from mockserver.arguments import check_address
 from mockserver.gate import Gate
 from mockserver.players.on_h11 import H11Wire
 from mockserver.serving import Serving, listen
 
 if TYPE_CHECKING:
     from mockserver.server import MockServer
+
+_TOKEN = re.compile(r"([\w-]{43})?", re.ASCII)
+"""What a server that was killed, or mktemp, left in a token's file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +33,7 @@ class AdminSettings:
         token_file: the token is written to this file, which nobody but its owner may read; None for no file.
 
     Raises:
-        ValueError: `host` stands for all addresses.
+        ValueError: `host` stands for all addresses, or a setting can be none.
     """
 
     host: str = "127.0.0.1"
@@ -38,6 +43,9 @@ class AdminSettings:
     def __post_init__(self) -> None:
         if self.host in ("", "0.0.0.0", "::"):  # noqa: S104
             raise ValueError(f"AdminSettings.host={self.host!r}: name one address, requests must name it in Host")
+        check_address(self.host, self.port, "AdminSettings")
+        if self.token_file is not None and not _is_name(self.token_file):
+            raise ValueError(f"AdminSettings(token_file={self.token_file!r}): give the path of a file to be made")
 
 
 class Admin:
@@ -75,7 +83,7 @@ class Admin:
         self._port = listener.getsockname()[1]
         if self.settings.token_file is not None:
             try:
-                _write_secret(Path(self.settings.token_file), self.token)
+                _write_token(Path(self.settings.token_file), self.token)
             except OSError:
                 listener.close()
                 raise
@@ -90,14 +98,38 @@ class Admin:
         if self._serving is not None:
             self._serving.stop()
             if self.settings.token_file is not None:
-                Path(self.settings.token_file).unlink(missing_ok=True)
+                _remove_token(Path(self.settings.token_file), self.token)
 
     def __repr__(self) -> str:
         return f"<Admin {self.url}>"
 
 
-def _write_secret(path: Path, text: str) -> None:
-    # A new file, never one that somebody may have open or that is a link to another.
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
-        file.write(f"{text}\n")
+def _is_name(path: object) -> bool:
+    return isinstance(path, str | Path) and "\0" not in str(path) and bool(Path(path).name)
+
+
+def _write_token(path: Path, token: str) -> None:
+    """Make a new file, never one that somebody may have open; what lies there goes only if nobody can miss it."""
+    try:
+        if path.is_symlink() or _holds(path, _TOKEN):
+            path.unlink()
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
+            file.write(f"{token}\n")
+    except FileExistsError as error:
+        why = "which is there and holds no token: it would be lost, so name another"
+        raise FileExistsError(error.errno, f"cannot write the token to {path}, {why}") from error
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write the token to {path} ({error.strerror}): name another file") from error
+
+
+def _remove_token(path: Path, token: str) -> None:
+    if _holds(path, re.compile(re.escape(token))):  # not if it was replaced, by the next server perhaps
+        path.unlink(missing_ok=True)
+
+
+def _holds(path: Path, text: re.Pattern[str]) -> bool:
+    """Whether it is an ordinary file with nothing else in it."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return text.fullmatch(file.read(100).decode("latin-1").strip()) is not None

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from mockserver.faults.fault import Catalogue, Fault
-from rest_api_client.checks import check_above_zero, check_at_least
+from rest_api_client.checks import check_above_zero, check_whole
 from rest_api_client.http.framing import framing_fields, head_bytes
 from rest_api_client.script import (
     Chunk,
@@ -35,6 +35,8 @@ from rest_api_client.script import (
 
 Fields = tuple[tuple[str, str], ...]
 
+LARGEST_FLOOD: Final = 100_000
+LARGEST_FIELD: Final = 1 << 24
 NO_HTTP: Final = bytes(range(128, 178))
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
 _CHUNKED: Fields = (("transfer-encoding", "chunked"),)
@@ -115,8 +117,8 @@ def length_and_chunked() -> Fault:
 
 
 def huge_header(size: int = 200_000) -> Fault:
-    """One field of so many bytes."""
-    check_at_least("huge_header", 1, size=size)
+    """One field of so many bytes, 16 MiB at most."""
+    check_whole("huge_header", 1, most=LARGEST_FIELD, size=size)
     field = (("x-huge", "a" * size),)
     return lambda script: _with_head(script, lambda head: Head(head.status, (*head.headers, *field), head.reason))
 
@@ -148,8 +150,8 @@ def corrupt_gzip() -> Fault:
 
 
 def flood_1xx(count: int = 200) -> Fault:
-    """So many interim answers (103) before the final one."""
-    check_at_least("flood_1xx", 1, count=count)
+    """So many interim answers (103) before the final one, 100,000 at most."""
+    check_whole("flood_1xx", 1, most=LARGEST_FLOOD, count=count)
     flood = [Head(103, (("link", "</style.css>; rel=preload"),))] * count
 
     def fault(script: Script) -> Script:
@@ -310,8 +312,7 @@ def _rewriting_head(change: Callable[[bytes], bytes]) -> Fault:
 
 
 def _breaking_head(after: int | None, ending: Step) -> Fault:
-    if after is not None:
-        check_at_least("after", 0, after=after)
+    check_whole("", 0, off="a half", after=after)
 
     def fault(script: Script) -> Script:
         if not _answers(script):
@@ -325,8 +326,7 @@ def _breaking_head(after: int | None, ending: Step) -> Fault:
 
 
 def _breaking_body(after: int | None, ending: Step, frame: Callable[[Head, int], Head], *extra: Step) -> Fault:
-    if after is not None:
-        check_at_least("after", 0, after=after)
+    check_whole("", 0, off="a half", after=after)
 
     def fault(script: Script) -> Script:
         if not _answers(script):

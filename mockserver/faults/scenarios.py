@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Literal, ParamSpec, TypeAlias
@@ -17,10 +16,14 @@ from mockserver.faults.latency import Latency
 from mockserver.faults.rules import FaultRule
 from mockserver.faults.schedule import Phase, Schedule
 from mockserver.faults.text import write
+from rest_api_client.checks import check_above_zero, check_whole
 
 _P = ParamSpec("_P")
 _FAULTS = naming(BASIC)
 _RESET: Final[Named] = _FAULTS["reset"]()
+
+MOST_TIMES: Final = 1000
+"""Flaps, or instances: a schedule holds a phase or two for each."""
 
 HowDead: TypeAlias = Literal["refused", "error", "reset"]
 
@@ -74,8 +77,7 @@ def rolling_restart(
     Each takes `each` seconds. In the first `drain` of these whatever meets it is reset, afterwards the balancer
     answers `status` for it. Every attempt meets the restarting instance with probability 1 / instances.
     """
-    if type(instances) is not int or instances < 1:
-        raise ValueError(f"instances must be a whole number of at least 1, not {instances!r}")
+    check_whole("", 1, most=MOST_TIMES, instances=instances)
     if not 0 < drain < each:
         raise ValueError(f"drain must lie between 0 and each ({each!r}), not {drain!r}")
     cut, gone = _RESET, _FAULTS["error"](status)
@@ -111,10 +113,8 @@ def flapping(
     start: float = 0.0, up: float = 2.0, down: float = 1.0, times: int = 10, how: HowDead = "error", status: int = 503
 ) -> Schedule:
     """Down and up again, so many times; it begins with being down."""
-    if type(times) is not int or not 1 <= times <= 1000:
-        raise ValueError(f"times must be a whole number from 1 to 1000, not {times!r}")
-    if not 0 < up < math.inf:
-        raise ValueError(f"up must be above 0 seconds, not {up!r}")
+    check_whole("", 1, most=MOST_TIMES, times=times)
+    check_above_zero("", up=up)
     return Schedule(tuple(_dead(start + number * (up + down), down, how, status) for number in range(times)))
 
 

@@ -130,12 +130,12 @@ class _Reader:
 
     def number(self, token: re.Match[str]) -> int | float:
         digits = token["number"]
-        if token["unit"]:
-            return float(digits) * _UNITS[token["unit"]]
-        number = int(digits) if digits.lstrip("-").isdigit() else float(digits)
-        if not math.isfinite(number):
+        value = float(digits) * _UNITS.get(token["unit"], 1.0)
+        if not math.isfinite(value):
             self.fail(f"{digits} is too large")
-        return number
+        if token["unit"]:
+            return value
+        return int(digits) if digits.lstrip("-").isdigit() else float(digits)
 
     def string(self, text: str) -> str | bytes:
         quoted = text.removeprefix("b")

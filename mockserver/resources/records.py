@@ -303,10 +303,10 @@ def _check_fields(collection: Collection, sent: Record) -> None:
 
 
 def _check(name: str, size: int, reserved: frozenset[str]) -> None:
-    if not _NAME.fullmatch(name) or name in reserved:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in reserved:
         raise ValueError(
             f"a resource is named by small letters, digits, - and _, not {name!r}; "
             f"taken are {', '.join(sorted(reserved))}"
         )
-    if not 0 <= size <= MOST_RECORDS:
+    if type(size) is not int or not 0 <= size <= MOST_RECORDS:
         raise ValueError(f"resource {name} must have from 0 to {MOST_RECORDS} records, not {size!r}")

@@ -1,5 +1,6 @@
 """The admin API as its users see it."""
 
+import os
 import stat
 import threading
 from collections.abc import Iterator
@@ -291,6 +292,52 @@ def test_a_file_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="folder"):
         server.start()
     assert not [each for each in threading.enumerate() if each.name.startswith("mockserver")]
+
+
+def test_a_file_that_holds_something_else_is_kept(tmp_path: Path) -> None:
+    """It could be anything: the token would overwrite it, and its removal at the end take it away."""
+    file = tmp_path / "notes"
+    file.write_text("mine")
+    with pytest.raises(OSError, match=r"notes, which is there and holds no token"):
+        MockServer(admin=AdminSettings(token_file=file)).start()
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("left", ["", "A" * 43 + "\n"])
+def test_the_token_of_a_server_that_was_killed_is_replaced(tmp_path: Path, left: str) -> None:
+    """As is the empty file that mktemp makes."""
+    file = tmp_path / "token"
+    file.write_text(left)
+    with MockServer(admin=AdminSettings(token_file=file)) as server:
+        assert file.read_text().strip() == server.admin.token
+
+
+def test_a_pipe_in_the_place_of_the_file_is_neither_opened_nor_removed(tmp_path: Path) -> None:
+    """Reading one would wait for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="holds no token"):
+        MockServer(admin=AdminSettings(token_file=tmp_path / "pipe")).start()
+    assert (tmp_path / "pipe").exists()
+
+
+def test_a_file_that_another_server_took_over_is_left_to_it(tmp_path: Path) -> None:
+    """Each removes its own token only."""
+    file = tmp_path / "token"
+    with MockServer(admin=AdminSettings(token_file=file)):
+        second = MockServer(admin=AdminSettings(token_file=file)).start()
+    assert file.read_text().strip() == second.admin.token
+    second.stop()
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"port": -1}, {"port": 65536}, {"port": "1"}, {"host": 5}, {"token_file": "a\0b"}, {"token_file": ""}]
+)
+def test_settings_that_make_no_sense_are_refused_when_they_are_made(settings: dict[str, Any]) -> None:
+    """With the name of the setting, and what to give."""
+    (name,) = settings
+    with pytest.raises(ValueError, match=rf"AdminSettings\({name}=.*give"):
+        AdminSettings(**settings)
 
 
 def test_it_listens_where_it_is_told() -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mockserver.faults import fault
 from mockserver.faults.catalogue import CATALOGUE, answer, drip, flood_1xx, huge_header, slow_upload, truncate
 from mockserver.faults.fault import usual_effect
 from rest_api_client.script import Chunk, Close, Delay, End, Head, Reset, Script, Stall, Step, Upload
@@ -78,3 +79,12 @@ def test_senseless_arguments_are_refused_with_their_value(make: type, value: obj
     """When the fault is made, not when it strikes."""
     with pytest.raises(ValueError, match=repr(value)):
         make(value)
+
+
+@pytest.mark.parametrize(
+    "text", ["flood_1xx(count=1000000000)", "huge_header(size=1e9)", "huge_header(size=1000000000)"]
+)
+def test_a_fault_has_a_bound_whoever_asks_for_it(text: str) -> None:
+    """Requests and the command line name faults, too; one must not fill the server's memory."""
+    with pytest.raises(ValueError, match="give a whole number from 1 to"):
+        fault(text)

@@ -158,6 +158,7 @@ def test_every_scenario_stands_as_it_is_and_knows_how_it_is_written(name: str) -
         (lambda: Schedule((), repeat=0), "repeat"),
         (lambda: Schedule((Phase(start=0, duration=9, latency=ConstantLatency(1)),), repeat=5), "repeat"),
         (lambda: rolling_restart(instances=0), "instances"),
+        (lambda: rolling_restart(instances=10**9), "from 1 to 1000"),
         (lambda: rolling_restart(drain=5, each=5), "drain"),
         (lambda: flapping(times=0), "times"),
         (lambda: flapping(up=0), "up"),
