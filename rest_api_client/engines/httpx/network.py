@@ -12,11 +12,11 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from rest_api_client.connection import Resolver
 from rest_api_client.engines.errors import aborted
-from rest_api_client.engines.httpx.streams import Stream, SyncStream, reason
+from rest_api_client.engines.httpx.streams import Stream, SyncStream, caused, reason
 from rest_api_client.engines.httpx.waits import Waits
 from rest_api_client.engines.httpx.wire import Wire
 from rest_api_client.engines.passage import Passage, Patience, current_passage
@@ -26,7 +26,6 @@ from rest_api_client.runtime import run_sync
 Found: TypeAlias = tuple[int, Any]
 """An address family and an address of that family."""
 
-ErrorT = TypeVar("ErrorT", bound=APIError)
 
 _IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR})
 
@@ -97,7 +96,7 @@ class Backend:
         assert failure is not None
         kind = ConnectTimeout if isinstance(failure, _Silence) else ConnectError
         patience.left()  # raises what it was that passed
-        raise _caused(kind(f"cannot connect to {target}: {reason(failure)}"), failure) from failure
+        raise caused(kind(f"cannot connect to {target}: {reason(failure)}"), failure) from failure
 
     async def _attempt(self, family: int, address: Any, passage: Passage, seconds: float | None) -> socket.socket:
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -175,7 +174,7 @@ async def resolve(host: str, port: int, passage: Passage, patience: Patience, re
     passage.hold(None)
     found = outcome[0]
     if isinstance(found, BaseException):
-        raise _caused(NameResolutionError(f"the name {host!r} cannot be resolved: {reason(found)}"), found) from found
+        raise caused(NameResolutionError(f"the name {host!r} cannot be resolved: {reason(found)}"), found) from found
     if not found:
         raise NameResolutionError(f"the name {host!r} has no address")
     return found
@@ -194,9 +193,3 @@ def _numeric(address: str, port: int) -> list[Found]:
 
 def _unique(infos: list[Any]) -> list[Found]:
     return list(dict.fromkeys((info[0], info[4]) for info in infos))
-
-
-def _caused(error: ErrorT, cause: BaseException) -> ErrorT:
-    """The error with its cause as its context too: httpcore raises it again `from None`, and only that is left."""
-    error.__context__ = cause
-    return error

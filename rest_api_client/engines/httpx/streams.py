@@ -7,7 +7,7 @@ own: it then reads the answer that the server may have sent before it hung up.
 from __future__ import annotations
 
 import ssl
-from typing import Any
+from typing import Any, TypeVar
 
 from rest_api_client.engines.errors import aborted
 from rest_api_client.engines.httpx.waits import Ended
@@ -16,6 +16,8 @@ from rest_api_client.engines.passage import current_passage
 from rest_api_client.exceptions import APIError, ConnectError, ReadError, ReadTimeout, TLSError, WriteTimeout
 from rest_api_client.runtime import run_sync
 from rest_api_client.transport import Exchange
+
+ErrorT = TypeVar("ErrorT", bound=APIError)
 
 _PROXY_WORDS = (b"CONNECT ", b"\x05", b"\x01")
 """How everything begins that is said to a proxy and is not the request: an HTTP method never starts like that."""
@@ -32,6 +34,7 @@ class Stream:
         self._write_error = write_error
         self._negotiating = negotiating
         self._heard = False
+        self._unwritten: OSError | ValueError | None = None
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Some bytes, or b"" at the end. `timeout` is ignored: the exchange knows better."""
@@ -52,6 +55,11 @@ class Stream:
         except (OSError, ValueError) as error:
             broken = ReadError(f"the connection broke while the answer was read: {reason(error)}")
             raise _unless_aborted(exchange, broken) from error
+        unwritten, self._unwritten = self._unwritten, None
+        if unwritten is not None and not data:
+            # The kernel tells a reset once: the write has heard of it, and the read sees an end like any other.
+            broken = ReadError(f"the connection broke before an answer came: {reason(unwritten)}")
+            raise _unless_aborted(exchange, caused(broken, unwritten)) from unwritten
         self._heard = self._heard or not self._negotiating
         return data
 
@@ -81,6 +89,7 @@ class Stream:
         except APIError as error:
             raise self._over(error) from error.__cause__
         except (OSError, ValueError) as error:
+            self._unwritten = error
             broken = self._write_error(f"the connection broke while the request was written: {reason(error)}")
             raise _unless_aborted(exchange, broken) from error
         finally:
@@ -151,6 +160,12 @@ def _tls_message(error: ssl.SSLError, host: str | None) -> str:
     if isinstance(error, ssl.SSLEOFError):
         return f"{host} hung up during the TLS handshake"
     return f"the TLS handshake with {host} failed: {reason(error)}"
+
+
+def caused(error: ErrorT, cause: BaseException) -> ErrorT:
+    """The error with its cause as its context too: httpcore raises it again `from None`, and only that is left."""
+    error.__context__ = cause
+    return error
 
 
 def reason(error: BaseException) -> str:

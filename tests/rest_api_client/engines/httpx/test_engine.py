@@ -408,6 +408,28 @@ def test_a_reset_before_the_answer_is_a_read_error(rig: Rig) -> None:
         rig.run(body, server)
 
 
+def test_a_reset_that_the_write_heard_of_is_a_read_error_too(rig: Rig) -> None:
+    """RST in the midst of an upload: the write meets it and the read finds a plain end, but a reset it was."""
+
+    def handler(peer: Peer) -> None:
+        peer.head()
+        peer.reset()
+
+    def chunks() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 1000
+
+    async def body(server: RawServer) -> None:
+        async with rig.engine() as engine:
+            with pytest.raises(ReadError, match="before an answer came") as caught:
+                await engine.send(request(server.url, "POST", body=FactoryBody(chunks)), exchange())
+            assert isinstance(caught.value.__cause__, ConnectionError)
+            assert_clean(engine)
+
+    with RawServer(handler) as server:
+        rig.run(body, server)
+
+
 @pytest.mark.parametrize(
     ("ending", "kind"), [("close", RemoteProtocolError), ("reset", ReadError), ("hang", ReadTimeout)]
 )
