@@ -73,7 +73,7 @@ def read_answer(data: object, place: Place, faults: Catalogue, folder: Path | No
         if key in section:
             with section.at(key)():
                 _READ[key](section, options, faults, folder)
-    with place():
+    with section.options():
         return Reply(**options)
 
 

@@ -1,6 +1,7 @@
 """Stub files as plain data: YAML or JSON, read safely and with bounds, remembering on which line each key stands.
 
-YAML is read by its safe loader less what stubs need not: no dates, no merge keys, no names twice, and names are text.
+YAML is read by its safe loader less what stubs need not: no merge keys, no names twice, names are text, and so is
+whatever is not quoted and would not be a number, true, false or null in JSON (see `scalars`).
 Aliases are allowed, fifty of them, but the file with all aliases written out stays bounded, so that a few lines cannot
 stand for a billion nodes; an alias of what it stands in is refused.
 """
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import yaml
-from yaml.events import AliasEvent
+from yaml.events import AliasEvent, Event
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from mockserver.matching.comparing import DEEPEST, check_json
+from mockserver.stubs.places import is_place
+from mockserver.stubs.scalars import quote_for_both, read_core_schema
 from rest_api_client.exceptions import ConfigurationError
 
 LARGEST_FILE: Final = 1 << 20
@@ -59,8 +62,13 @@ def parse_document(data: bytes, name: str, *, is_json: bool = False) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark is not None else ""
-        raise ConfigurationError(f"{name}{line}: {error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError, RecursionError, ArithmeticError) as error:
+        why = ", ".join(each for each in (error.context, error.problem) if each)
+        raise ConfigurationError(f"{name}{line}: {why}") from error
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(f"{name}, line {error.lineno}: {error.msg} (column {error.colno})") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{name}: nested more than {DEEPEST} deep") from error
+    except (yaml.YAMLError, ValueError, ArithmeticError) as error:
         raise ConfigurationError(f"{name}: {error}") from error
     check_json(name, document)
     return document
@@ -107,16 +115,25 @@ class _Loader(yaml.SafeLoader):
         self._aliases = 0
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        if self.check_event(AliasEvent):
+        event: Event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, AliasEvent):
             self._aliases += 1
             if self._aliases > MOST_ALIASES:
-                raise yaml.YAMLError(f"more than {MOST_ALIASES} aliases")
+                raise _refused(f"more than {MOST_ALIASES} aliases", event)
         self._depth += 1
         if self._depth > DEEPEST:
-            raise yaml.YAMLError(f"nested more than {DEEPEST} deep")
+            raise _refused(f"nested more than {DEEPEST} deep", event)
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
+
+    def construct_object(self, node: Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, ArithmeticError) as error:
+            raise _refused(
+                f"no value of {node.tag.rpartition(':')[2]} ({error}); quote it if it is text", node
+            ) from error
 
     def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         pairs: dict[str, Any] = {}
@@ -124,7 +141,9 @@ class _Loader(yaml.SafeLoader):
         for key_node, value_node in node.value:
             name = self._name(key_node)
             if name in pairs:
-                raise yaml.constructor.ConstructorError(None, None, f"{name!r} stands twice", key_node.start_mark)
+                raise _refused(f"{name!r} stands twice", key_node)
+            if key_node.end_mark.index == value_node.start_mark.index and is_place(f"{{{name}}}"):  # without a colon
+                raise _refused(f"{{{name}}} is a mapping in YAML: quote it, '{{{name}}}'", key_node)
             pairs[name] = self.construct_object(value_node, deep=True)
             lines[name] = key_node.start_mark.line + 1
         return cast("dict[Hashable, Any]", Located(pairs.items(), lines))
@@ -133,16 +152,15 @@ class _Loader(yaml.SafeLoader):
         if isinstance(node, ScalarNode) and node.tag == "tag:yaml.org,2002:str":
             return str(node.value)
         if node.tag == "tag:yaml.org,2002:merge":
-            raise yaml.constructor.ConstructorError(
-                None, None, "merge keys are not read: write it out", node.start_mark
-            )
-        raise yaml.constructor.ConstructorError(None, None, "names are text: quote this one", node.start_mark)
+            raise _refused("merge keys are not read: write it out", node)
+        raise _refused("names are text: quote this one", node)
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+def _refused(why: str, at: Node | Event) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=why, problem_mark=cast("yaml.Mark", at.start_mark))
+
+
+read_core_schema(_Loader)
 _Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_mapping)
 
 
@@ -158,6 +176,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+quote_for_both(_Dumper)
 _Dumper.add_representer(str, _Dumper.represent_str)
 
 
@@ -172,12 +191,12 @@ def _check_size(root: Node) -> None:
             inner = [measure(child) for child in _children(node)]
             sizes[key] = 1 + sum(size for size, _ in inner), 1 + max((depth for _, depth in inner), default=0)
         if not sizes[key][0]:
-            raise yaml.YAMLError("an alias stands for what it stands in")
+            raise _refused("an alias stands for what it stands in", node)
         return sizes[key]
 
     size, depth = measure(root)
     if size > MOST_NODES or depth > DEEPEST:
-        raise yaml.YAMLError(f"more than {MOST_NODES} values, or {DEEPEST} deep, with all aliases written out")
+        raise _refused(f"more than {MOST_NODES} values, or {DEEPEST} deep, with all aliases written out", root)
 
 
 def _children(node: Node) -> list[Node]:

@@ -57,6 +57,8 @@ def load(path: Path | str, *, faults: Catalogue = KNOWN) -> list[Stub]:
     for file in files:
         if file.is_symlink():
             raise ConfigurationError(f"{file.name}: a link; put the file itself into the folder")
+        if not file.is_file():  # reading a pipe waits for ever
+            raise ConfigurationError(f"{file.name}: no ordinary file; name it otherwise, or put it elsewhere")
     return [stub for file in files for stub in _load_file(file, faults)]
 
 
@@ -91,18 +93,20 @@ def read_stubs(data: Any, name: str, *, faults: Catalogue = KNOWN, folder: Path 
 
 def _stub(data: object, place: Place, faults: Catalogue, folder: Path | None) -> Stub:
     section = Section(data, place, _KEYS)
-    for key in ("when", "answer"):
-        if key not in section:
-            raise place.error(f"a stub has when and answer; {key} is missing")
-    options = section.given(*_PLAIN)
-    answers = tuple(read_answer(each, at, faults, folder) for each, at in section.elements("answer"))
-    several = isinstance(section.data["answer"], list)
+    parts: dict[str, Any] = section.given(*_PLAIN)
+    if "when" in section:
+        parts["when"] = read_matcher(section.data["when"], section.at("when"))
+    if "answer" in section:
+        answers = tuple(read_answer(each, at, faults, folder) for each, at in section.elements("answer"))
+        parts["answer"] = answers if isinstance(section.data["answer"], list) else answers[0]
     if "state" in section:
         state = Section(section.data["state"], section.at("state"), _STATE)
-        options["state"] = tuple(state.get(key) for key in _STATE)
-    when = read_matcher(section.data["when"], section.at("when"))
-    with place():
-        return Stub(when=when, answer=answers if several else answers[0], **options)
+        parts["state"] = tuple(state.get(key) for key in _STATE)
+    for key in ("when", "answer"):  # said last, or it would hide mistakes in what is there
+        if key not in section:
+            raise section.place.error(f"a stub has when and answer; {key} is missing")
+    with section.options():
+        return Stub(**parts)
 
 
 def dump(stubs: Iterable[Stub]) -> str:

@@ -75,6 +75,12 @@ class Filling:
         return _member(self.seen, name)
 
 
+def is_place(text: str) -> bool:
+    """Whether the whole text is one place, with a source that there is."""
+    place = _PLACE.fullmatch(text)
+    return place is not None and bool(place[1] or place[2] in _SOURCES)
+
+
 def has_places(value: Any) -> bool:
     """Whether there is a place in a text, or in the texts of a JSON value.
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
 
 from mockserver.stubs.documents import Located, plain
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.utils import unknown
+
+LONGEST_MESSAGE: Final = 1000
+"""Characters: a value that is shown may be a megabyte."""
+
+_OPTION: Final = re.compile(r"\w+\((\w+)=")
+"""How messages about an option begin: `Stub(times=0): ...`."""
 
 
 class StubFileError(ConfigurationError):
@@ -32,7 +39,7 @@ class Place:
     def error(self, why: object) -> StubFileError:
         """What to raise."""
         line = "" if self.line is None else f", line {self.line}"
-        return StubFileError(f"{self.file}{line}{f', {self.path}' if self.path else ''}: {why}")
+        return StubFileError(f"{self.file}{line}{f', {self.path}' if self.path else ''}: {_bounded(str(why))}")
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -43,6 +50,11 @@ class Place:
             raise
         except (ConfigurationError, ValueError, TypeError, OSError) as error:
             raise self.error(error) from error
+
+
+def _bounded(text: str) -> str:
+    half = LONGEST_MESSAGE // 2
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:half]} ... {text[-half:]}"  # what to do stands at the end
 
 
 class Section:
@@ -56,7 +68,7 @@ class Section:
         if not isinstance(data, dict):
             raise place.error(f"give a mapping with some of {', '.join(known)}, not {type(data).__name__}")
         self.data = cast("dict[str, Any]", data)
-        self.place = place
+        self.place = place if place.line else replace(place, line=_first_line(data))
         names = tuple(known)
         for name in self.data:
             if name not in names:
@@ -69,6 +81,18 @@ class Section:
         """Where the value of a key stands."""
         lines = self.data.lines if isinstance(self.data, Located) else {}
         return self.place.below(key, lines.get(key))
+
+    @contextmanager
+    def options(self) -> Iterator[None]:
+        """Say of errors raised inside where the option stands that they name, or else where this mapping does."""
+        try:
+            with self.place():
+                yield
+        except StubFileError as error:
+            named = _OPTION.match(str(error.__cause__))
+            if named is None or named[1] not in self:
+                raise
+            raise self.at(named[1]).error(error.__cause__) from error.__cause__
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, as plain data."""
@@ -99,8 +123,11 @@ class Section:
 def elements(values: list[Any], place: Place) -> Iterator[tuple[Any, Place]]:
     """The elements of a list; each mapping is placed at its first line."""
     for number, each in enumerate(values):
-        lines = each.lines.values() if isinstance(each, Located) else ()
-        yield each, place.below(number, min(lines, default=None))
+        yield each, place.below(number, _first_line(each))
+
+
+def _first_line(data: object) -> int | None:
+    return min(data.lines.values(), default=None) if isinstance(data, Located) else None
 
 
 def text_of(value: object, place: Place) -> str:

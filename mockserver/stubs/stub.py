@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -85,14 +85,16 @@ class Stub:
         check_flag("Stub", cycle=self.cycle)
         check_whole("Stub", -1_000_000, priority=self.priority)
         check_whole("Stub", 1, off="no limit", times=self.times)
-        if isinstance(self.nth, list | tuple | set | frozenset | range):
-            object.__setattr__(self, "nth", tuple(sorted(cast("Sequence[int]", self.nth))))
-        for number in self.numbers or ():
-            check_whole("Stub", 1, nth=number)
+        several = isinstance(self.nth, list | tuple | set | frozenset | range)
+        for number in cast("Iterable[object]", self.nth) if several else (self.nth,):
+            check_whole("Stub", 1, off="" if several else "all", nth=number)
+        if several:
+            object.__setattr__(self, "nth", tuple(sorted(cast("Iterable[int]", self.nth))))
         if self.state is not None:
             object.__setattr__(self, "state", _state(self.state))
-        if not isinstance(self.name, str) or not isinstance(self.id, str):
-            raise ConfigurationError(f"Stub(name={self.name!r}, id={self.id!r}): both are text")
+        for option, text in (("name", self.name), ("id", self.id)):
+            if not isinstance(text, str):
+                raise ConfigurationError(f"Stub({option}={text!r}): give a text")
 
     @property
     def answers(self) -> Sequence[Answer]:

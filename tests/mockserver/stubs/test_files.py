@@ -183,16 +183,16 @@ def test_the_callers_faults_are_the_ones_known() -> None:
             "a.yaml, line 3, stubs[0].when.methd: unknown key 'methd'; did you mean 'method'?"),
         ("when: {}\nanswer:\n  stats: 1", "a.yaml, line 3, answer.stats: unknown key 'stats'; did you mean 'status'?"),
         ("when: {}\nanswr: {}", "a.yaml, line 2, answr: unknown key 'answr'; did you mean 'answer'?"),
-        ("when: {}", "a.yaml: a stub has when and answer; answer is missing"),
+        ("when: {}", "a.yaml, line 1: a stub has when and answer; answer is missing"),
         ("- when: {}\n  answer: {}\n\n- answer: {}",
             "a.yaml, line 4, [1]: a stub has when and answer; when is missing"),
         ("version: 2\nstubs: []", "a.yaml, line 1, version: version 2: this release reads version 1"),
-        ("version: 1", "a.yaml, stubs: give a list of stubs"),
+        ("version: 1", "a.yaml, line 1, stubs: give a list of stubs"),
         ("stubs: {}\nx: 1", "line 2, x: unknown key 'x'"),
         ("", "a.yaml: give a mapping"),
         ("- 1", "a.yaml, [0]: give a mapping"),
         ("when: {path: users}\nanswer: {}", "a.yaml, line 1, when.path: Path('users'): a path begins with '/'"),
-        ("when: {query: {a: no}}\nanswer: {}", "when.query.a: give a text, not False; quote it if it is one"),
+        ("when: {query: {a: false}}\nanswer: {}", "when.query.a: give a text, not False; quote it if it is one"),
         ("when: {query: a}\nanswer: {}", "when.query: give a mapping of names and values, not str"),
         ("when: {query: {a: {equals: 1}}}\nanswer: {}",
             "when.query.a.equals: unknown key 'equals'; did you mean 'equal'?"),
@@ -218,12 +218,23 @@ def test_the_callers_faults_are_the_ones_known() -> None:
         ("when: {}\nanswer: {fault: '__import__(\"os\")'}", "answer.fault: unknown fault"),
         ("when: {}\nanswer: {body_file: a}", "only a stub in a file can name files"),
         ("when: {}\nanswer: {base64: 'a'}", "answer.base64: "),
-        ("when: {}\nanswer: {headers: {a: yes}}", "answer.headers.a: give a text, not True"),
+        ("when: {}\nanswer: {headers: {a: true}}", "answer.headers.a: give a text, not True"),
         ("when: {}\nanswer: {headers: [[a]]}", "answer.headers[0]: give pairs"),
         ("when: {}\nanswer: {text: '{qury.a}'}", "answer: {qury.a}: unknown source"),
-        ("when: {}\nanswer: {status: '200'}", "a.yaml, line 2, answer: Head(status='200')"),
-        ("when: {}\nanswer: {}\ntimes: 0", "a.yaml: Stub(times=0)"),
-        ("when: {}\nanswer: {}\nstate: {name: a}", "Stub(state="),
+        ("when: {}\nanswer: {status: '200'}", "a.yaml, line 2, answer.status: Head(status='200')"),
+        ("when: {}\nanswer: {}\ntimes: 0", "a.yaml, line 3, times: Stub(times=0)"),
+        ("when: {}\nanswer:\n  text: a\n  delay: -1", "a.yaml, line 4, answer.delay: Reply(delay=-1)"),
+        ('when: {}\nanswer:\n  text: a\n  headers: {a: "\\n"}', "a.yaml, line 4, answer.headers: "),
+        ("name: a\nwhen:\n  methd: GET", "a.yaml, line 3, when.methd: unknown key 'methd'"),
+        ("\nname: a\nanswer:\n  stats: 1", "a.yaml, line 4, answer.stats: unknown key 'stats'"),
+        ("\nname: a\nanswer: {}", "a.yaml, line 2: a stub has when and answer; when is missing"),
+        ("when: {}\nanswer: {}\npriority: high", "a.yaml, line 3, priority: Stub(priority='high')"),
+        ("when: {}\nanswer: {}\nname: 5", "a.yaml, line 3, name: "),
+        ("when: {}\nanswer: {}\nid: 5", "a.yaml, line 3, id: "),
+        ("when: {}\nanswer:\n  json: {id: {path.id}}",
+            "a.yaml, line 3: {path.id} is a mapping in YAML: quote it, '{path.id}'"),
+        ("when: {}\nanswer:\n  text: {n}", "a.yaml, line 3: {n} is a mapping in YAML: quote it, '{n}'"),
+        ("when: {}\nanswer: {}\nstate: {name: a}", "a.yaml, line 3, state: Stub(state="),
         ("when: {}\nanswer: {}\nstate: a", "state: give a mapping"),
         ("when: {}\nanswer: {}\nwhen: {}", "a.yaml, line 3: 'when' stands twice"),
         ("200: a", "a.yaml, line 1: names are text: quote this one"),
@@ -233,12 +244,13 @@ def test_the_callers_faults_are_the_ones_known() -> None:
         ("a: !!timestamp 2020-01-01", "which JSON does not have"),
         ("a: !!set {b}", "which JSON does not have"),
         ("a: !!python/object/apply:os.system [id]", "a.yaml, line 1: could not determine a constructor"),
-        ("a: !!int x", "a.yaml: "),
-        ("a: [", "a.yaml, line 1: "),
-        ("a: b\n---\nc: d", "a.yaml, line 2: but found another document"),
+        ("a: !!int x", "a.yaml, line 1: no value of int"),
+        ("a: [", "a.yaml, line 1: while parsing a flow node, expected the node content"),
+        ("a:\n\tb: 1", "a.yaml, line 2: while scanning for the next token, found character '\\t'"),
+        ("a: b\n---\nc: d", "a.yaml, line 2: expected a single document in the stream, but found another document"),
         ("a: *b", "a.yaml, line 1: found undefined alias 'b'"),
         ("a: \x00", "a.yaml: "),
-        ("a: " + "9" * 5_000, "a.yaml: "),
+        ("a: " + "9" * 5_000, "a.yaml, line 1: no value of int"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_its_place(text: str, said: str) -> None:
@@ -304,6 +316,53 @@ def test_hostile_json_is_refused(text: str) -> None:
     """Names twice, depth, what is no JSON."""
     with pytest.raises(ConfigurationError, match=r"^a.json"):
         parse_document(text.encode(), "a.json", is_json=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("NO", "NO"), ("yes", "yes"), ("on", "on"), ("y", "y"), ("12:30", "12:30"), ("1:20:00", "1:20:00"),
+        ("2020-01-01", "2020-01-01"), ("1_000", "1_000"), ("0b11", "0b11"), ("=", "="), ("1.2.3", "1.2.3"),
+        ("012", 12), ("0o14", 12), ("0x1F", 31), ("-7", -7), ("1e3", 1000.0), (".5", 0.5), ("1.", 1.0),
+        ("true", True), ("False", False), ("~", None), ("", None), ("null", None), ('"true"', "true"),
+    ],
+)  # fmt: skip
+def test_a_value_without_quotes_is_what_yaml_1_2_takes_it_for(text: str, value: object) -> None:
+    """The country NO is no boolean, and half past twelve is not 750."""
+    (made,) = read(f"when: {{}}\nanswer:\n  json:\n    a: {text}\n")
+    assert isinstance(made.answer, Reply)
+    assert made.answer.json == {"a": value}
+    assert type(made.answer.json["a"]) is type(value)
+    assert read(dump([made])) == [made]
+
+
+@pytest.mark.parametrize("text", ["NO", "1e3", "0o14", "012", "12:30", "", "<<", "=", "1_000", "~"])
+def test_a_text_that_looks_like_a_number_is_dumped_as_a_text(text: str) -> None:
+    """Whichever version of YAML reads it."""
+    written = dump([Stub(when=Path("/"), answer=Reply(json={"a": text}))])
+    assert yaml.safe_load(written)["stubs"][0]["answer"]["json"] == {"a": text}
+    assert read(written)[0].answer == Reply(json={"a": text})
+
+
+@pytest.mark.parametrize("nth", ["", "ab", True, [1, "a"], {"a": 1}, 1.5, [None]])
+def test_nth_is_a_number_or_a_list_of_numbers(nth: object) -> None:
+    """Not only when the first request comes."""
+    with pytest.raises(ConfigurationError, match="nth="):
+        read(f"when: {{}}\nanswer: {{}}\nnth: {json.dumps(nth)}")
+
+
+def test_a_message_stays_readable_whatever_it_shows() -> None:
+    """A value of 100,000 characters is shortened, and what to do still stands at the end."""
+    with pytest.raises(ConfigurationError, match=r"give a whole number, 1 or more, or None for no limit$") as refused:
+        read(f"when: {{}}\nanswer: {{}}\ntimes: {'x' * 100_000}")
+    assert len(str(refused.value)) < 1100
+
+
+def test_what_is_no_file_is_not_read_from_a_folder(folder: File) -> None:
+    """A pipe would be waited for."""
+    os.mkfifo(folder / "pipe.yaml")
+    with pytest.raises(ConfigurationError, match=r"^pipe.yaml: no ordinary file"):
+        load(folder)
 
 
 def test_aliases_are_read_where_they_are_few() -> None:

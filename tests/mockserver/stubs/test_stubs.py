@@ -278,7 +278,7 @@ def test_an_evil_pattern_in_many_stubs_costs_one_request_little() -> None:
         ({"state": ("", "a", None)}, "scenario"),
         ({"state": ("cart", 1, None)}, "scenario"),
         ({"state": "cart"}, "scenario"),
-        ({"name": 3}, "both are text"),
+        ({"name": 3}, "Stub(name=3): give a text"),
     ],
 )
 def test_a_stub_that_makes_no_sense_is_refused(options: dict[str, Any], said: str) -> None:
