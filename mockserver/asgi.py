@@ -72,10 +72,7 @@ def script_of(response: Response) -> Script:
 
 def status_of(script: Script) -> int | None:
     """The final status a script answers with; None where it never answers."""
-    for step in script.steps:
-        if isinstance(step, Head) and step.status >= 200:
-            return step.status
-    return None
+    return None if script.head is None else script.head.status
 
 
 def processed(script: Script) -> bool:
@@ -83,7 +80,7 @@ def processed(script: Script) -> bool:
 
     A stored answer that is given again (`idempotency-replayed: true`) did nothing this time.
     """
-    head = next((step for step in script.steps if isinstance(step, Head) and step.status >= 200), None)
+    head = script.head
     return head is not None and head.status < 400 and ("idempotency-replayed", "true") not in head.headers
 
 
@@ -115,7 +112,7 @@ class ScriptResponse(Response):
     """
 
     def __init__(self, script: Script) -> None:
-        head = next((step for step in script.steps if isinstance(step, Head) and step.status >= 200), None)
+        head = script.head
         if head is None:
             raise ConfigurationError("ScriptResponse(script): give a script with a final Head; a fault needs none")
         self.script = script

@@ -91,7 +91,7 @@ class Settings:
             faults=as_faults(self.faults),
             stubs=Stubs(self.stubs.list()) if isinstance(self.stubs, Stubs) else self.stubs,
             # As long as the first answer is on its way, its key is in progress.
-            settled=lambda seen: keys.complete(seen.method, seen.path, seen.header("idempotency-key")),
+            settled=keys.settled,
             on_entry=self.on_entry,
         )
 

@@ -54,6 +54,7 @@ GONE = 499
 """The journal's status for a client that went away before its body was complete (nginx's number)."""
 
 _LOG = logging.getLogger("mockserver")
+_LENGTH = len("retry-after")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([2-9][0-9][0-9])\b")
 
 
@@ -351,15 +352,18 @@ def _announced(script: Script) -> tuple[int | None, str]:
     """The status that a client reads, and its Retry-After; None and empty where there is none."""
     for step in script.steps:
         if isinstance(step, Head) and step.status >= 200:
-            return step.status, _last(step.headers, "retry-after")
+            return step.status, _retry_after(step)
         if isinstance(step, Raw) and (line := _STATUS_LINE.match(step.data)):
             return int(line[1]), ""
     return None, ""
 
 
-def _last(fields: Iterable[tuple[str, str]], name: str) -> str:
-    found = [value for key, value in fields if key.lower() == name]
-    return found[-1] if found else ""
+def _retry_after(head: Head) -> str:
+    found = ""
+    for name, value in head.headers:
+        if len(name) == _LENGTH and name.lower() == "retry-after":
+            found = value
+    return found
 
 
 def _dead(outage: Outage) -> Script:

@@ -20,6 +20,7 @@ import re
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, TypeAlias, cast
 
 from rest_api_client.checks import check_above_zero, check_at_least
@@ -182,7 +183,7 @@ _STEPS: dict[str, type[Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, init=False)
 class Script:
     """What happens to one response, in order. Exactly one ending, at the end; a body only behind a head or `Raw`.
 
@@ -201,6 +202,11 @@ class Script:
     def ending(self) -> Step:
         """The last step."""
         return self.steps[-1]
+
+    @cached_property
+    def head(self) -> Head | None:
+        """The final head (a status of 200 or above); None where there is none."""
+        return next((step for step in self.steps if isinstance(step, Head) and step.status >= 200), None)
 
     def to_dict(self) -> dict[str, Any]:
         """The form files hold."""

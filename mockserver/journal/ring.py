@@ -26,8 +26,6 @@ from mockserver.journal.entry import Entry, Wanted
 from mockserver.journal.scribe import Scribe
 from mockserver.seen import Seen
 
-COUNTED = ("requests", "in_flight", "accepted", "processed", "faults")
-
 # Beyond these, the numbering of calls per target (see Entry.call) forgets the longest unused and starts anew.
 REMEMBERED_TARGETS = 10_000
 REMEMBERED_CALLS = 1_000
@@ -73,8 +71,7 @@ class Journal:
         self._changed = threading.Condition(self._lock)
         self._listeners = 0
         self._ring: deque[Entry] = deque(maxlen=size)
-        self._index = itertools.count()
-        self._counts: Counter[str] = Counter()
+        self._opened = self._closed = self._accepted = self._processed = self._faults = 0
         self._statuses: Counter[int] = Counter()
         self._targets: OrderedDict[tuple[str, str, str], _Target] = OrderedDict()
         self._last = 0.0  # when something was last opened, on time.monotonic()
@@ -88,10 +85,9 @@ class Journal:
     def open(self, entry: Entry) -> None:
         """Take in a request whose head has been received: number it, and count it."""
         with self._lock:
-            entry.index = next(self._index)
+            entry.index = self._opened
+            self._opened += 1
             entry.call = self._target(entry).number(entry.call_id if entry.attempt else None)
-            self._counts["requests"] += 1
-            self._counts["in_flight"] += 1
             self._ring.append(entry)
             self._last = time.monotonic()
 
@@ -125,11 +121,11 @@ class Journal:
         """Note that nothing more will be sent, and what came of it."""
         with self._lock:
             entry.finished = now
-            self._counts["in_flight"] -= 1
-            self._counts["accepted"] += entry.accepted
-            self._counts["processed"] += entry.processed
-            self._counts["faults"] += entry.fault_id is not None
-            if self._listeners and not self._counts["in_flight"]:
+            self._closed += 1
+            self._accepted += entry.accepted
+            self._processed += entry.processed
+            self._faults += entry.fault_id is not None
+            if self._listeners and self._closed == self._opened:
                 self._changed.notify_all()
 
     def clear(self) -> None:
@@ -152,7 +148,13 @@ class Journal:
     def counts(self) -> dict[str, int]:
         """Since the start: requests, in_flight, and of those finished accepted, processed and faults."""
         with self._lock:
-            return {name: self._counts[name] for name in COUNTED}
+            return {
+                "requests": self._opened,
+                "in_flight": self._opened - self._closed,
+                "accepted": self._accepted,
+                "processed": self._processed,
+                "faults": self._faults,
+            }
 
     @property
     def statuses(self) -> dict[int, int]:
@@ -263,13 +265,13 @@ class Journal:
 
     def _noise(self, quiet: float) -> float:
         """Seconds until it may be quiet; infinite until something in flight has ended."""
-        if self._counts["in_flight"]:
+        if self._opened > self._closed:
             return threading.TIMEOUT_MAX
         return self._last + quiet - time.monotonic() if self._last else 0.0
 
     def _still(self, timeout: float, quiet: float) -> str:
         open_ = [f"{entry.method} {entry.target} (number {entry.index})" for entry in self._ring if not entry.finished]
-        if not self._counts["in_flight"]:
+        if self._opened == self._closed:
             return f"requests kept arriving: in {timeout:g} s there were never {quiet:g} s without one"
         more = f" and {len(open_) - _SHOWN} more" if len(open_) > _SHOWN else ""
         named = ", ".join(open_[:_SHOWN]) or "no longer in the ring"

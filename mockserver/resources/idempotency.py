@@ -25,6 +25,7 @@ from starlette.responses import Response
 from mockserver.problems import Problem
 from mockserver.resources.answers import Handler
 from mockserver.resources.bodies import read_bytes
+from mockserver.seen import Seen
 
 DAY = 86_400.0
 MOST_KEYS = 10_000
@@ -94,8 +95,13 @@ class IdempotencyKeys:
         while len(self._stored) > MOST_KEYS or self._bytes > MOST_BYTES:
             self.forget(next(iter(self._stored)))
 
-    def complete(self, method: str, path: str, key: str | None) -> None:
+    def settled(self, seen: Seen) -> None:
         """Tell that the answer to this request has left. Does nothing for a request without a key that is known."""
+        if self._stored:
+            self.complete(seen.method, seen.path, seen.header("idempotency-key"))
+
+    def complete(self, method: str, path: str, key: str | None) -> None:
+        """The same, by the request's parts."""
         stored = self._stored.get((method, path, key or ""))
         if stored is not None:
             stored.in_progress = False

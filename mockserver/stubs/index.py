@@ -1,18 +1,19 @@
 """Which stubs a request may be for: a tree of literal path segments, then the method.
 
-The index only rules out: what it gives is asked again. A matcher tells it something where it holds a `Path` or a
-`Method`, alone, in an `And`, or in every branch of an `Or`; all others are candidates for every request. So a thousand
-stubs for a thousand paths cost a request no more than one.
+A matcher tells the index something where it holds a `Path` or a `Method`, alone, in an `And`, or in every branch of an
+`Or`; all others are candidates for every request. So a thousand stubs for a thousand paths cost a request no more than
+one. What was found is remembered by method and path. Most matchers are about nothing else, and where all that may
+answer are like that, they are asked once and need not be asked again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from mockserver.matching.fields import Method, Path, Segment
-from mockserver.matching.matcher import And, Matcher, Or
+from mockserver.matching.matcher import And, Anything, Matcher, Not, Or
 from mockserver.seen import Seen
 
 
@@ -32,6 +33,22 @@ class Ranked(Protocol):
 
 _T = TypeVar("_T", bound=Ranked)
 _RANK = attrgetter("rank")
+
+_MOST_KNOWN: Final = 1024
+_LONGEST_KNOWN: Final = 256
+"""Paths, and characters of one, that are remembered."""
+
+
+class Candidates(NamedTuple, Generic[_T]):
+    """What may be for a request.
+
+    Attributes:
+        items: in the order to ask.
+        sure: they all match; nothing has to be asked.
+    """
+
+    items: Sequence[_T]
+    sure: bool
 
 
 class _Node(Generic[_T]):
@@ -57,11 +74,12 @@ class _Node(Generic[_T]):
 
 
 class Index(Generic[_T]):
-    """Immutable once made, so that it is read without a lock."""
+    """Never changed once made, but for what it remembers: it is read without a lock."""
 
     def __init__(self, items: Iterable[_T]) -> None:
         self._root: _Node[_T] = _Node()
         self._anywhere: _Node[_T] = _Node()
+        self._known: dict[tuple[str, str], Candidates[_T]] = {}
         for item in items:
             for node in self._nodes(item.when):
                 node.add(item)
@@ -79,8 +97,19 @@ class Index(Generic[_T]):
                 nodes.append(node)
         return nodes
 
-    def candidates(self, seen: Seen) -> Sequence[_T]:
-        """What may be for the request, in the order to ask."""
+    def candidates(self, seen: Seen) -> Candidates[_T]:
+        """What may be for the request."""
+        place = (seen.method, seen.path)
+        known = self._known.get(place)
+        if known is None:
+            known = _sifted(self._found(seen), seen)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            if len(seen.path) <= _LONGEST_KNOWN:
+                self._known[place] = known
+        return known
+
+    def _found(self, seen: Seen) -> Sequence[_T]:
         nodes = [self._root] if seen.path[:1] == "/" else []
         for part in seen.path[1:].split("/"):
             nodes = [child for node in nodes for child in (node.fixed.get(part), node.capturing) if child is not None]
@@ -91,6 +120,21 @@ class Index(Generic[_T]):
         if len(found) > 1:
             found.sort(key=_RANK)
         return found
+
+
+def _sifted(found: Sequence[_T], seen: Seen) -> Candidates[_T]:
+    placed = [_placed(item.when) for item in found]
+    items = tuple(item for item, sure in zip(found, placed, strict=True) if not sure or item.when(seen))
+    return Candidates(items, all(_placed(item.when) for item in items))
+
+
+def _placed(when: Matcher) -> bool:
+    """Whether it asks for nothing but method and path, so that its answer holds for all requests that share them."""
+    if isinstance(when, And | Or):
+        return all(map(_placed, when.parts))
+    if isinstance(when, Not):
+        return _placed(when.part)
+    return type(when) in (Method, Path, Anything)
 
 
 def paths(when: Matcher) -> Sequence[Path] | None:

@@ -10,7 +10,7 @@ that no better stub has answered.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import nsmallest
 from typing import Final
@@ -21,7 +21,7 @@ from mockserver.seen import Seen
 from mockserver.stubs.index import Index
 from mockserver.stubs.near import Near, described
 from mockserver.stubs.reply import Reply
-from mockserver.stubs.stub import STARTED, State, Stub
+from mockserver.stubs.stub import STARTED, Answer, State, Stub
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.script import Script
 from rest_api_client.utils import unknown
@@ -31,14 +31,21 @@ MOST_SHOWN: Final = 3
 
 
 class _Kept:
-    """A stub, and what it has done."""
+    """A stub, and what it has done.
 
-    __slots__ = ("answered", "met", "rank", "stub", "when")
+    Attributes:
+        fixed: the script of a stub that has one and the same for everybody.
+        always: it answers each request that matches.
+    """
+
+    __slots__ = ("always", "answered", "fixed", "met", "rank", "stub", "when")
 
     def __init__(self, stub: Stub, order: int) -> None:
         self.stub = stub
         self.when: Matcher = stub.when
         self.rank = (-stub.priority, -order)
+        self.fixed = _fixed(stub.answers)
+        self.always = stub.state is None and stub.numbers is None and stub.times is None
         self.met = 0
         self.answered = 0
 
@@ -171,12 +178,17 @@ class Stubs:
 
     def answer(self, seen: Seen) -> Script | None:
         """The answer of the best stub that is for this request; None where there is none."""
-        with patience:
-            for kept in (self._index or self._indexed()).candidates(seen):
-                if kept.when(seen):
-                    number = self._claim(kept)
-                    if number:
-                        return _play(kept.stub, seen, number)
+        items, sure = (self._index or self._indexed()).candidates(seen)
+        if not sure:
+            with patience:
+                return self._answer((kept for kept in items if kept.when(seen)), seen)
+        return self._answer(items, seen)
+
+    def _answer(self, matching: Iterable[_Kept], seen: Seen) -> Script | None:
+        for kept in matching:
+            number = self._claim(kept)
+            if number:
+                return _play(kept.stub, seen, number) if kept.fixed is None else kept.fixed
         return None
 
     def _indexed(self) -> Index[_Kept]:
@@ -187,17 +199,24 @@ class Stubs:
 
     def _claim(self, kept: _Kept) -> int:
         """The how manieth answer of the stub this is; 0 where it does not answer."""
-        stub = kept.stub
         with self._lock:
-            if not self._in_state(stub):
-                return 0
-            kept.met += 1
-            if not _due(stub, kept.met) or (stub.times is not None and kept.answered >= stub.times):
+            if kept.always:
+                kept.met += 1
+            elif not self._its_turn(kept):
                 return 0
             kept.answered += 1
-            if stub.state is not None and _state(stub).next is not None:
-                self._states[_state(stub).name] = str(_state(stub).next)
             return kept.answered
+
+    def _its_turn(self, kept: _Kept) -> bool:
+        stub = kept.stub
+        if not self._in_state(stub):
+            return False
+        kept.met += 1
+        if not _due(stub, kept.met) or (stub.times is not None and kept.answered >= stub.times):
+            return False
+        if stub.state is not None and _state(stub).next is not None:
+            self._states[_state(stub).name] = str(_state(stub).next)
+        return True
 
     def _in_state(self, stub: Stub) -> bool:
         if stub.state is None:
@@ -247,6 +266,13 @@ def _state(stub: Stub) -> State:
 
 def _due(stub: Stub, number: int) -> bool:
     return stub.numbers is None or number in stub.numbers
+
+
+def _fixed(answers: Sequence[Answer]) -> Script | None:
+    if len(answers) > 1:
+        return None
+    answer = answers[0]
+    return answer.fixed if isinstance(answer, Reply) else answer if isinstance(answer, Script) else None
 
 
 def _play(stub: Stub, seen: Seen, number: int) -> Script:
