@@ -99,6 +99,8 @@ def parse_fault(text: str, catalogue: Catalogue) -> Named:
     Raises:
         ValueError: malformed, unknown, or with arguments that it does not take; the message says what is known.
     """
+    if not text.strip():
+        raise ValueError("no fault is named; give one, such as truncate(after=10)")
     call = read(text)
     if not isinstance(call, Call) or call.name not in catalogue:
         name = call.name if isinstance(call, Call) else text

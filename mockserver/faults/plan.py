@@ -7,17 +7,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from mockserver.faults.fault import Catalogue, Named, naming
+from mockserver.faults.fault import Catalogue, naming
 from mockserver.faults.known import KNOWN
 from mockserver.faults.latency import LATENCIES, Slowness
 from mockserver.faults.rules import FaultRule, NamedMatcher
 from mockserver.faults.scenarios import SCENARIOS
 from mockserver.faults.schedule import Phase, Schedule
-from mockserver.faults.text import Vocabulary, build, read_line, write
+from mockserver.faults.text import Call, Vocabulary, build, read_line, write
 from mockserver.seen import Seen
 from rest_api_client.utils import unknown
 
@@ -106,20 +107,22 @@ class Plan:
         rules: list[FaultRule] = []
         for key, term in read_line(line):
             name = {"scenario": "schedule", "fault": "rule"}.get(key, key)
-            value = build(term, words, key)
-            if name == "rule":
-                rules.append(_rule(value, catalogue))
-            elif name not in _KEYS:
+            if name not in (*_KEYS, "rule"):
                 raise ValueError(unknown("setting", key, [*_KEYS, "rule", "scenario"]))
+            _check_kind(name, term, catalogue)
+            value = build(term, words, _KINDS.get(name, key))
+            if name == "rule":
+                rules.append(value if isinstance(value, FaultRule) else FaultRule(value))
             elif name in found:
                 raise ValueError(f"{key} is given twice")
             else:
                 found[name] = value
-        _check_schedule(found.get("schedule"))
         return cls(**found, rules=tuple(rules))
 
 
 _KEYS: Final = ("seed", "schedule", "latency", "zero", "caller_faults")
+_KINDS: Final = {"rule": "fault", "schedule": "scenario", "latency": "latency"}
+"""What the word that a value begins with must be."""
 
 
 def vocabulary(
@@ -127,7 +130,7 @@ def vocabulary(
 ) -> Vocabulary:
     """The words of a plan: faults, latencies, scenarios, rule, phase, schedule, and the matchers given."""
     named = {name: _giving(NamedMatcher(name, matches)) for name, matches in (matchers or {}).items()}
-    own = {"rule": FaultRule, "phase": Phase, "schedule": Schedule}
+    own = {"rule": _rules(catalogue), "phase": Phase, "schedule": Schedule}
     return {**SCENARIOS, **LATENCIES, **naming(catalogue), **named, **own}
 
 
@@ -136,17 +139,32 @@ def write_schedule(schedule: Schedule) -> str:
     return write(schedule, _WORDS)
 
 
-def _rule(value: object, catalogue: Catalogue) -> FaultRule:
-    if isinstance(value, FaultRule):
-        return value
-    if isinstance(value, Named):
-        return FaultRule(value)
-    raise ValueError(unknown("fault", str(value), catalogue))
+def _rules(catalogue: Catalogue) -> Callable[..., FaultRule]:
+    """What makes rules: in a text, a word in the place of a fault is one that is not known."""
+
+    @functools.wraps(FaultRule, updated=())
+    def rule(*arguments: Any, **options: Any) -> FaultRule:
+        fault = arguments[0] if arguments else options.get("fault")
+        if isinstance(fault, str):
+            raise ValueError(unknown("fault", fault, catalogue))
+        return FaultRule(*arguments, **options)
+
+    return rule
 
 
-def _check_schedule(schedule: object) -> None:
-    if schedule is not None and not isinstance(schedule, Schedule):
-        raise ValueError(f"{schedule!r} is no scenario: give one of {', '.join(SCENARIOS)}, or schedule(...)")
+def _check_kind(name: str, term: object, catalogue: Catalogue) -> None:
+    """Refuse a word of another kind than the setting has, and one of no kind, by what was probably meant."""
+    kind = _KINDS.get(name)
+    if kind is None or (name == "latency" and term is None):
+        return
+    known = {"fault": {*catalogue, "rule"}, "scenario": {*SCENARIOS, "schedule"}, "latency": {*LATENCIES}}
+    word = term.name if isinstance(term, Call) else str(term)
+    if word in known[kind]:
+        return
+    for other, words in known.items():
+        if word in words:
+            raise ValueError(f"{word!r} is no {kind} but a {other}; give one of {', '.join(sorted(known[kind]))}")
+    raise ValueError(unknown(kind, word, known[kind]))
 
 
 def _giving(value: NamedMatcher) -> Callable[[], NamedMatcher]:

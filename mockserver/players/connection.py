@@ -57,13 +57,6 @@ class Connection(_Protocol):
         self._taken = False
         self._early = bytearray()
         self._reset_next = False
-        inner = self.app
-
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            scope.setdefault("extensions", {})[EXTENSION] = self
-            await inner(scope, receive, send)
-
-        self.app = cast("Any", app)
 
     def data_received(self, data: bytes) -> None:
         """Keep what comes on a connection taken over until it is given back, or meet it with RST."""

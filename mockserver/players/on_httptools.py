@@ -9,13 +9,15 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mockserver.players.connection import Connection
+from mockserver.players.connection import EXTENSION, Connection
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class ToolsWire(Connection, HttpToolsProtocol):
     """httptools' side of a connection."""
+
+    _joined: tuple[list[tuple[bytes, bytes]] | None, bytes] = (None, b"")
 
     @property
     def pipelined(self) -> bool:
@@ -24,6 +26,7 @@ class ToolsWire(Connection, HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """Begin at once: most answers are known at once, and need no task and no turn of the loop."""
+        cycle.scope["extensions"] = {EXTENSION: self}
         running = cycle.run_asgi(app)
         try:
             awaited = running.send(None)
@@ -36,8 +39,7 @@ class ToolsWire(Connection, HttpToolsProtocol):
     @property
     def bodiless(self) -> bool:
         """Whether the request has come to its end, or will without a body (RFC 9112, section 6.3)."""
-        fields = self.cycle.scope["headers"]
-        return super().bodiless or not any(name in _FRAMING for name, _ in fields)
+        return _FRAMING.isdisjoint(dict(self.cycle.scope["headers"])) or super().bodiless
 
     @property
     def ready(self) -> bool:
@@ -54,10 +56,16 @@ class ToolsWire(Connection, HttpToolsProtocol):
         cycle = self.cycle
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
-        own = [part for name, value in self.server_state.default_headers for part in (name, b": ", value, b"\r\n")]
-        self.transport.write(b"".join((status_line, *own, rest)))
+        self.transport.write(b"".join((status_line, self._own_fields(), rest)))
         cycle.message_event.set()
         cycle.on_response()
+
+    def _own_fields(self) -> bytes:
+        """uvicorn makes the list anew each second, for the date, and never changes one."""
+        fields = self.server_state.default_headers
+        if self._joined[0] is not fields:
+            self._joined = fields, b"".join(part for name, value in fields for part in (name, b": ", value, b"\r\n"))
+        return self._joined[1]
 
 
 @types.coroutine

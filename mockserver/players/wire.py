@@ -58,7 +58,7 @@ class Player:
         performance = self.stage.begin(_seen(scope, wire))
         request = _Request(scope, receive, wire, performance)
         try:
-            if await request.read():
+            if request.complete or await request.read():
                 await _play(performance.answer(bytes(request.body)), request, send)
             else:
                 performance.gone()
@@ -74,7 +74,7 @@ class _Request:
         self.wire = wire
         self.performance = performance
         self.body = bytearray()
-        self.complete = False
+        self.complete = performance.upload is None and wire is not None and wire.bodiless
         self._receive = receive
 
     @property
@@ -95,8 +95,6 @@ class _Request:
         if not upload:
             if upload == 0 and self.wire is not None:
                 self.wire.flow.pause_reading()
-            if self.wire is not None and self.wire.bodiless:
-                self.complete = True
             return not self.performance.wants_body or await self._read(None, MOST_BODY)
         return await self._read(upload, MOST_BODY)
 
