@@ -130,7 +130,7 @@ def vocabulary(
 ) -> Vocabulary:
     """The words of a plan: faults, latencies, scenarios, rule, phase, schedule, and the matchers given."""
     named = {name: _giving(NamedMatcher(name, matches)) for name, matches in (matchers or {}).items()}
-    own = {"rule": _rules(catalogue), "phase": Phase, "schedule": Schedule}
+    own: dict[str, Callable[..., Any]] = {"rule": _rules(catalogue), "phase": Phase, "schedule": Schedule}
     return {**SCENARIOS, **LATENCIES, **naming(catalogue), **named, **own}
 
 
