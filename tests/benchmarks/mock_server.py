@@ -25,9 +25,9 @@ AT_LEAST = {WIREMOCK.title: 1.2, PRISM.title: 4.0, SILENT_PRISM.title: None, MOC
 HOW = f"""
 GET {PATH}, 160 bytes of JSON, {CONNECTIONS} keep-alive connections, never two requests at once on one of them. Every
 server has core {SERVER_CORE} to itself (others sleep, stopped, while one is measured), the load comes from core
-{LOAD_CORE}. Journals are on: ours with 10,000 entries, WireMock's with 100, with which it is fastest, Mockoon's as it is;
-Prism's is its log, into a file. CPU time is the server's own, in all its threads; it is the steadier figure where other work disturbs the
-machine.
+{LOAD_CORE}. Journals are on: ours with 10,000 entries, WireMock's with 100, with which it is fastest, Mockoon's as it
+is; Prism's is its log, into a file. CPU time is the server's own, in all its threads; it is the steadier figure where
+other work disturbs the machine.
 """
 
 

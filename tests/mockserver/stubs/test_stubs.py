@@ -199,10 +199,18 @@ def test_the_index_never_hides_a_stub(made: list[tuple[Any, int]]) -> None:
         [Stub(when=when, answer=Reply(status=200 + n), priority=priority) for n, (when, priority) in enumerate(made)]
     )
     for method in ("GET", "PUT", "POST"):
-        for target in ("/", "/a", "/a/b", "/a/pxs", "/c/b", "//", "", "*", "a", "/a?q=1"):
+        for target in ("/", "/a", "/a/b", "/a/pxs", "/c/b", "//", "", "*", "a", "/a?q=1", "/a", "/a/b"):
             request = seen(target, method)
             fitting = [(priority, n) for n, (when, priority) in enumerate(made) if when(request)]
             assert status(stubs.answer(request)) == (200 + max(fitting)[1] if fitting else None)
+
+
+def test_more_paths_than_are_remembered_get_their_own_answers() -> None:
+    """Each gets what its path captured, the first as well when it comes again, and so does a very long one."""
+    stubs = Stubs([stub("GET", "/things/{id}", text="{path.id}")])
+    for number in (*range(3000), 0, "x" * 1000):
+        assert body(stubs.answer(seen(f"/things/{number}"))) == str(number).encode()
+    assert stubs.answer(seen("/others/1")) is None
 
 
 def test_a_miss_is_explained_against_the_nearest_stubs() -> None:
