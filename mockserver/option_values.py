@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from mockserver.faults import LATENCIES, EvenLatency, FaultRule, Latency, Outage, Plan, Schedule, Slowness
+from mockserver.arguments import check_address
+from mockserver.faults import LATENCIES, SCENARIOS, EvenLatency, FaultRule, Latency, Outage, Plan, Schedule, Slowness
 from mockserver.faults.text import build, read
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
@@ -25,6 +26,36 @@ def port(text: str) -> int:
 def admin_port(text: str) -> int | None:
     """The same, or "off"."""
     return None if text == "off" else port(text)
+
+
+def host(text: str) -> str:
+    """What can be an address, whichever this machine has."""
+    return valid(lambda: _address(text))
+
+
+def _address(text: str) -> str:
+    check_address(text, 0)
+    return text
+
+
+def probability(text: str) -> float:
+    """0 to 1."""
+    value = float(_match(rf"({_NUMBER}|\.[0-9]+)", text, "a probability: a number from 0 to 1, such as 0.1")[0])
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a probability: a number from 0 to 1, 0.1 for one in ten")
+    return value
+
+
+def error_status(text: str) -> int:
+    """500 to 599."""
+    return int(
+        _match(r"(5[0-9]{2})", text, "a 5xx status: a number from 500 to 599; --fault 'error(404)' does others")[0]
+    )
+
+
+def seed(text: str) -> int:
+    """Any whole number."""
+    return int(_match(r"(-?[0-9]{1,100})", text, "a seed: a whole number, the same one for the same run")[0])
 
 
 def resource(text: str) -> tuple[str, int]:
@@ -72,17 +103,25 @@ def _plan_of(given: dict[str, object]) -> Plan:
 
 def fault_rule(text: str) -> FaultRule:
     """A rule in the language of faults."""
+    _check_said(text, "a fault, such as 'truncate(after=10)'")
     return valid(lambda: _plan_of({"rules": [text]}).rules[0])
 
 
 def scenario(text: str) -> Schedule:
     """A scenario in the language of faults."""
+    _check_said(text, f"one of {', '.join(SCENARIOS)}")
     return valid(lambda: _plan_of({"scenario": text}).schedule)
 
 
 def replay(text: str) -> Plan:
     """A whole plan in one line."""
+    _check_said(text, "the line in which a server told its faults, such as 'seed=7 rule=reset'")
     return valid(lambda: Plan.parse(text))
+
+
+def _check_said(text: str, mend: str) -> None:
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r}: give {mend}")
 
 
 def workers(text: str) -> int:

@@ -40,33 +40,49 @@ _KEYS: Final = ("id", "name", "when", "answer", "cycle", "priority", "times", "n
 _STATE: Final = ("name", "required", "next")
 
 
-def load(path: Path | str, *, faults: Catalogue = KNOWN) -> list[Stub]:
+def load(path: Path | str, *more: Path | str, faults: Catalogue = KNOWN) -> list[Stub]:
     """The stubs of a file, or of all files of a folder.
 
     Args:
         path: a file, or a folder with files that end in .yaml, .yml or .json.
+        more: others, to be read as if all were one.
         faults: what a fault's name stands for.
 
     Raises:
         ConfigurationError: it cannot be read, or something in it is wrong; the message names file, line and key.
     """
-    path = Path(path)
+    taken: dict[str, Place] = {}
+    stubs: list[Stub] = []
+    for file in [file for each in (path, *more) for file in _files(Path(each))]:
+        stubs += read_stubs(read_document(file), file.name, faults=faults, folder=file.parent, taken=taken)
+    return stubs
+
+
+def _files(path: Path) -> list[Path]:
     if not path.is_dir():
-        return _load_file(path, faults)
-    files = sorted(each for each in path.iterdir() if each.suffix.lower() in ENDINGS)
+        return [path]
+    try:
+        files = sorted(each for each in path.iterdir() if each.suffix.lower() in ENDINGS)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    if not files:
+        raise ConfigurationError(f"{path}: no file in this folder ends in {', '.join(ENDINGS)}")
     for file in files:
         if file.is_symlink():
             raise ConfigurationError(f"{file.name}: a link; put the file itself into the folder")
         if not file.is_file():  # reading a pipe waits for ever
             raise ConfigurationError(f"{file.name}: no ordinary file; name it otherwise, or put it elsewhere")
-    return [stub for file in files for stub in _load_file(file, faults)]
+    return files
 
 
-def _load_file(path: Path, faults: Catalogue) -> list[Stub]:
-    return read_stubs(read_document(path), path.name, faults=faults, folder=path.parent)
-
-
-def read_stubs(data: Any, name: str, *, faults: Catalogue = KNOWN, folder: Path | None = None) -> list[Stub]:
+def read_stubs(
+    data: Any,
+    name: str,
+    *,
+    faults: Catalogue = KNOWN,
+    folder: Path | None = None,
+    taken: dict[str, Place] | None = None,
+) -> list[Stub]:
     """The stubs that plain data describes.
 
     Args:
@@ -74,25 +90,37 @@ def read_stubs(data: Any, name: str, *, faults: Catalogue = KNOWN, folder: Path 
         name: what messages call it.
         faults: what a fault's name stands for.
         folder: what `body_file` is named from; None refuses files.
+        taken: the ids that stubs read before have, and where; those of this file are added.
 
     Raises:
         StubFileError: it says where.
     """
-    place = Place(name)
+    taken = {} if taken is None else taken
+    stubs: list[Stub] = []
+    for each, place in _placed(data, Place(name)):
+        section = Section(each, place, _KEYS)
+        stubs.append(_stub(section, faults, folder))
+        if (known := stubs[-1].id) in taken:
+            raise section.at("id").error(f"the id {known!r} has a stub already ({taken[known]}); each has its own")
+        if known:
+            taken[known] = section.at("id")
+    return stubs
+
+
+def _placed(data: Any, place: Place) -> Iterable[tuple[Any, Place]]:
     if isinstance(data, list):
-        return [_stub(each, at, faults, folder) for each, at in elements(data, place)]
-    if isinstance(data, dict) and not {"stubs", "version"}.isdisjoint(cast("dict[str, Any]", data)):
-        bundle = Section(cast("object", data), place, ("version", "stubs"))
-        if bundle.get("version", VERSION) != VERSION:
-            raise bundle.at("version").error(f"version {bundle.get('version')!r}: this release reads version {VERSION}")
-        if not isinstance(bundle.get("stubs"), list):
-            raise bundle.at("stubs").error("give a list of stubs")
-        return [_stub(each, at, faults, folder) for each, at in bundle.elements("stubs")]
-    return [_stub(data, place, faults, folder)]
+        return elements(data, place)
+    if not isinstance(data, dict) or {"stubs", "version"}.isdisjoint(cast("dict[str, Any]", data)):
+        return [(data, place)]
+    bundle = Section(cast("object", data), place, ("version", "stubs"))
+    if bundle.get("version", VERSION) != VERSION:
+        raise bundle.at("version").error(f"version {bundle.get('version')!r}: this release reads version {VERSION}")
+    if not isinstance(bundle.get("stubs"), list):
+        raise bundle.at("stubs").error("give a list of stubs")
+    return bundle.elements("stubs")
 
 
-def _stub(data: object, place: Place, faults: Catalogue, folder: Path | None) -> Stub:
-    section = Section(data, place, _KEYS)
+def _stub(section: Section, faults: Catalogue, folder: Path | None) -> Stub:
     parts: dict[str, Any] = section.given(*_PLAIN)
     if "when" in section:
         parts["when"] = read_matcher(section.data["when"], section.at("when"))

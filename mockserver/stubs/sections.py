@@ -18,6 +18,8 @@ LONGEST_MESSAGE: Final = 1000
 _OPTION: Final = re.compile(r"\w+\((\w+)=")
 """How messages about an option begin: `Stub(times=0): ...`."""
 
+_NAMES: Final = {str: "a text", list: "a list", bool: "true or false", int: "a number", float: "a number"}
+
 
 class StubFileError(ConfigurationError):
     """What is wrong in a stub file, and where."""
@@ -38,8 +40,11 @@ class Place:
 
     def error(self, why: object) -> StubFileError:
         """What to raise."""
+        return StubFileError(f"{self}: {_bounded(str(why))}")
+
+    def __str__(self) -> str:
         line = "" if self.line is None else f", line {self.line}"
-        return StubFileError(f"{self.file}{line}{f', {self.path}' if self.path else ''}: {_bounded(str(why))}")
+        return f"{self.file}{line}{f', {self.path}' if self.path else ''}"
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -66,7 +71,7 @@ class Section:
 
     def __init__(self, data: object, place: Place, known: Iterable[str]) -> None:
         if not isinstance(data, dict):
-            raise place.error(f"give a mapping with some of {', '.join(known)}, not {type(data).__name__}")
+            raise place.error(f"give a mapping with some of {', '.join(known)}, not {kind_of(data)}")
         self.data = cast("dict[str, Any]", data)
         self.place = place if place.line else replace(place, line=_first_line(data))
         names = tuple(known)
@@ -114,7 +119,7 @@ class Section:
         """Names and values of a mapping."""
         value = self.data[key]
         if not isinstance(value, dict):
-            raise self.at(key).error(f"give a mapping of names and values, not {type(value).__name__}")
+            raise self.at(key).error(f"give a mapping of names and values, not {kind_of(value)}")
         inner = Section(value, self.at(key), cast("dict[str, Any]", value))
         for name, each in inner.data.items():
             yield name, each, inner.at(name)
@@ -128,6 +133,11 @@ def elements(values: list[Any], place: Place) -> Iterator[tuple[Any, Place]]:
 
 def _first_line(data: object) -> int | None:
     return min(data.lines.values(), default=None) if isinstance(data, Located) else None
+
+
+def kind_of(value: object) -> str:
+    """What a value is called by who writes files."""
+    return "nothing" if value is None else _NAMES.get(type(value), type(value).__name__)
 
 
 def text_of(value: object, place: Place) -> str:

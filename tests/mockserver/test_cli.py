@@ -26,7 +26,7 @@ def process(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         try:
             assert running.stdout is not None
             ready = running.stdout.readline()
-            assert ready.startswith("mockserver ready on http://127.0.0.1:")
+            assert re.match("mockserver ready on https?://127.0.0.1:", ready)
             yield running, ready.split()[-1]
         finally:
             running.kill()
@@ -120,13 +120,22 @@ def test_latencies_are_read(text: str, expected: object) -> None:
         (["--latency", "fast"], "0.02"),
         (["--latency", "0.2/0.1"], "p95"),
         (["--latency", "0"], "p50"),
-        (["--errors", "2"], "between 0 and 1"),
-        (["--errors", "nan"], "between 0 and 1"),
-        (["--error-status", "404"], "5xx"),
+        (["--rate-limit", "5/0s"], "argument --rate-limit: period must be a number above 0"),
+        (["--errors", "2"], "argument --errors: '2' is not a probability: a number from 0 to 1"),
+        (["--errors", "10%"], "argument --errors: '10%' is not a probability: a number from 0 to 1"),
+        (["--errors", "nan"], "a number from 0 to 1"),
+        (["--errors", "1", "--error-status", "404"], "argument --error-status: '404' is not a 5xx status"),
+        (["--error-status", "502"], "--error-status belongs to --errors"),
+        (["--seed", "1.5"], "argument --seed: '1.5' is not a seed: a whole number"),
+        (["--host", ""], "argument --host: host='': give an address of this machine"),
         (["--dead", "3"], "START:SECONDS"),
         (["--dead", "3:0"], "duration"),
         (["--resource", "users"], "users:500"),
         (["--resource", "echo:5"], "echo"),
+        (["--resource", "users:5", "--resource", "users:6"], "argument --resource: users is given twice"),
+        (["--chek"], "unknown option '--chek'; did you mean '--check'?"),
+        (["--rate-limt", "5/s"], "unknown option '--rate-limt'; did you mean '--rate-limit'?"),
+        (["--rate-limt=5/s"], "unknown option '--rate-limt'; did you mean '--rate-limit'?"),
         (["--port", "70000"], "65535"),
         (["--port", "http"], "65535"),
     ],
@@ -136,7 +145,9 @@ def test_a_bad_option_is_explained(options: list[str], said: str, capsys: pytest
     with pytest.raises(SystemExit) as caught:
         main(options)
     assert caught.value.code == 2
-    assert said in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert said in told
+    assert len(told.splitlines()) == 2  # a page of usage would hide it
 
 
 def test_a_taken_port_is_status_one(capsys: pytest.CaptureFixture[str]) -> None:

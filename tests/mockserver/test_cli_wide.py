@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from mockserver import Latency, MockServer
+from mockserver.certificates import own_authority
 from mockserver.cli import _parser, _server, main
 from mockserver.faults import ParetoLatency
 from mockserver.option_values import latency
@@ -151,13 +152,82 @@ def test_latency_is_also_a_distribution_or_three_percentiles() -> None:
 
 
 def test_tls_with_a_certificate_made_for_the_run(tmp_path: Path) -> None:
-    """Clients trust it by the file that is written."""
+    """Clients trust it by the file, which is there from the ready line until the end, in place of an older one."""
     pytest.importorskip("trustme")
-    authority = tmp_path / "ca.pem"
-    with made("--port", "0", "--admin-port", "off", "--tls", str(authority)) as server:
-        assert server.url.startswith("https://127.0.0.1:")
-        context = ssl.create_default_context(cafile=authority)
-        assert httpx.get(f"{server.url}/users/1", verify=context).status_code == 200
+    file = tmp_path / "ca.pem"
+    options = ("--admin-port", "off", "--log", "off", "--tls", str(file))
+    with process(*options) as (killed, _):
+        killed.kill()
+        killed.wait(HANGS)
+    left = file.read_bytes()
+    with process(*options) as (running, url):
+        assert file.read_bytes() != left
+        assert url.startswith("https://127.0.0.1:")
+        context = ssl.create_default_context(cafile=file)
+        assert httpx.get(f"{url}/users/1", verify=context).status_code == 200
+        running.terminate()
+        assert running.wait(HANGS) == 0
+    assert not file.exists()
+
+
+def test_a_file_that_somebody_may_miss_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A private key, say; nor one that lies there by the time the server listens, nor through a link."""
+    trustme = pytest.importorskip("trustme")
+    file = tmp_path / "server.pem"
+    trustme.CA().cert_pem.write_to_path(file)
+    kept = file.read_bytes()
+    (tmp_path / "link.pem").symlink_to(tmp_path / "nowhere")
+    for name in ("server.pem", "link.pem", "."):
+        with pytest.raises(SystemExit):
+            main(["--port", "0", "--tls", str(tmp_path / name)])
+        assert "there is something else, which would be lost" in capsys.readouterr().err
+    assert file.read_bytes() == kept
+    late = own_authority(tmp_path / "late.pem", "127.0.0.1")
+    late.file.write_text("secret")
+    with pytest.raises(OSError, match=r"cannot write the certificate to .*late.pem .*: name another file by --tls"):
+        late.publish()
+    late.withdraw()
+    assert late.file.read_text() == "secret"
+
+
+def test_a_certificate_is_written_for_a_server_that_listens_only(tmp_path: Path) -> None:
+    """Or the one of another server, on the port that was wanted, would be gone."""
+    pytest.importorskip("trustme")
+    file = tmp_path / "ca.pem"
+    with MockServer() as server:
+        assert main(["--port", str(server.port), "--tls", str(file)]) == 1
+    with pytest.raises(SystemExit):
+        main(["--tls", str(file), "--rate-limit", "0/1s"])
+    assert not file.exists()
+
+
+def test_a_bad_certificate_is_told_by_its_flag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And what to give; nobody is asked for a password."""
+    trustme = pytest.importorskip("trustme")
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    issued, other = (trustme.CA().issue_cert("127.0.0.1") for _ in range(2))
+    names = ("cert.pem", "other.pem", "locked.pem", "words.pem")
+    certificate, another, locked, words = (tmp_path / name for name in names)
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    other.private_key_pem.write_to_path(another)
+    key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
+    how = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
+    locked.write_bytes(key.private_bytes(*how))
+    words.write_text("no certificate")
+    for options, said in (
+        (["--cert", "no.pem"], "--cert no.pem: No such file or directory"),
+        (["--cert", str(tmp_path)], "Is a directory"),
+        (["--cert", str(certificate), "--key", "no.pem"], "--key no.pem: No such file or directory"),
+        (["--cert", str(certificate)], "no certificate with its key (PEM) is in it; give a key of its own by --key"),
+        (["--cert", str(words), "--key", str(another)], "give PEM files, the one with a certificate, the other with"),
+        (["--cert", str(certificate), "--key", str(another)], "the key is that of another certificate"),
+        (["--cert", str(certificate), "--key", str(locked)], "locked.pem: the key is encrypted; give one that is not"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["--port", "0", *options])
+        told = capsys.readouterr().err
+        assert said in told
+        assert "tls=" not in told
 
 
 def test_tls_with_a_certificate_of_ones_own(tmp_path: Path) -> None:
@@ -172,8 +242,8 @@ def test_tls_with_a_certificate_of_ones_own(tmp_path: Path) -> None:
     context = ssl.create_default_context()
     authority.configure_trust(context)
     for options in (["--cert", str(both)], ["--cert", str(certificate), "--key", str(key)]):
-        with made("--port", "0", "--admin-port", "off", *options) as server:
-            assert httpx.get(f"{server.url}/users/1", verify=context).status_code == 200
+        with process("--admin-port", "off", "--log", "off", *options) as (_, url):
+            assert httpx.get(f"{url}/users/1", verify=context).status_code == 200
 
 
 def test_without_trustme_tls_says_what_to_do(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -202,10 +272,22 @@ def test_without_trustme_tls_says_what_to_do(monkeypatch: pytest.MonkeyPatch, ca
         (["--limit-dialect", "klingon"], "github"),
         (["--admin-port", "on"], "65535"),
         (["--key", "key.pem"], "--cert"),
-        (["--limit-lies", "milliseconds"], "--rate-limit"),
+        (["--limit-lies", "milliseconds"], "--limit-lies belongs to a --rate-limit"),
+        (["--limit-dialect", "github"], "--limit-dialect belongs to a --rate-limit"),
+        (["--limit-kind", "window"], "--limit-kind belongs to a --rate-limit"),
+        (["--scenario", "rate_limit_storm"], "give a --rate-limit"),
+        (["--replay", "seed=1 scenario=rate_limit_storm"], "give a --rate-limit"),
+        (["--admin-port", "off", "--token-file", "t"], "--token-file belongs to an admin API"),
+        (["--token-file", ""], "argument --token-file: "),
+        (["--fault", "trunkate(after=1)"], "argument --fault: unknown fault 'trunkate'; did you mean 'truncate'?"),
+        (["--fault", ""], "argument --fault: '': give a fault, such as"),
+        (["--fault", "brownout"], "argument --fault: 'brownout' is no fault but a scenario"),
+        (["--scenario", "brownot"], "argument --scenario: unknown scenario 'brownot'; did you mean 'brownout'?"),
+        (["--scenario", ""], "argument --scenario: '': give one of brownout"),
+        (["--replay", " "], "argument --replay: ' ': give the line"),
         (["--tls", "ca.pem", "--cert", "c.pem"], "not both"),
         (["--tls", "/no/such/folder/ca.pem"], "No such file"),
-        (["--cert", "/no/such/file"], "certificate"),
+        (["--cert", "/no/such/file"], "--cert /no/such/file: No such file"),
         (["--http", "h3"], "httptools"),
     ],
 )
@@ -215,6 +297,15 @@ def test_a_bad_option_is_explained(options: list[str], said: str, capsys: pytest
         main(options)
     assert caught.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_stubs_may_be_named_between_options(tmp_path: Path) -> None:
+    """Before, behind and in between: all of them are read."""
+    files = [tmp_path / f"{name}.yaml" for name in "ab"]
+    for file in files:
+        file.write_text(f"when: {{path: /{file.stem}}}\nanswer: {{status: 201}}\n")
+    with process(str(files[0]), "--log", "off", str(files[1])) as (_, url):
+        assert [httpx.get(f"{url}/{name}").status_code for name in "ab"] == [201, 201]
 
 
 def test_help_has_groups_and_every_word_that_can_be_said(capsys: pytest.CaptureFixture[str]) -> None:

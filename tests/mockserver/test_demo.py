@@ -399,7 +399,7 @@ def test_a_server_that_does_not_start_is_reported(capfd: pytest.CaptureFixture[s
         serve(["--seed", "x"]),
     ):
         pass
-    assert "invalid int value" in capfd.readouterr().err
+    assert "is not a seed" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,29 @@ def test_a_folder_is_read_in_the_order_of_names(folder: File) -> None:
         load(folder / "no.yaml")
 
 
+def test_a_folder_without_stub_files_is_refused(folder: File) -> None:
+    """It is the wrong one, or its files are named otherwise."""
+    (folder / "others").mkdir()
+    (folder / "others" / "stubs.yamml").write_text("[]")
+    with pytest.raises(ConfigurationError, match=r"others: no file in this folder ends in .yaml, .yml, .json$"):
+        load(folder / "others")
+
+
+def test_two_stubs_of_one_id_are_refused_with_both_places(folder: File) -> None:
+    """Be they in one file, in a folder, or in what was named one after the other."""
+    (folder / "a.yaml").write_text(
+        "- {when: {}, answer: {}, id: x}\n- {when: {}, answer: {}}\n- {when: {}, answer: {}}"
+    )
+    (folder / "b.yaml").write_text("when: {}\nanswer: {}\nid: x")
+    said = r"^b.yaml, line 3, id: the id 'x' has a stub already \(a.yaml, line 1, \[0\].id\); each has its own$"
+    for paths in ([folder], [folder / "a.yaml", folder / "b.yaml"]):
+        with pytest.raises(StubFileError, match=said):
+            load(*paths)
+    with pytest.raises(StubFileError, match=r"^a.yaml, line 2, \[1\].id: the id 'x'"):
+        read("- {when: {}, answer: {}, id: x}\n- {when: {}, answer: {}, id: x}")
+    assert len(load(folder / "a.yaml")) == 3
+
+
 def test_a_stub_of_a_file_answers() -> None:
     """From YAML to a script, the fault done to it."""
     stubs = Stubs(read("when: {path: '/u/{id}'}\nanswer: {text: 'user {path.id}', fault: 'truncate(after=2)'}"))
@@ -189,11 +212,12 @@ def test_the_callers_faults_are_the_ones_known() -> None:
         ("version: 2\nstubs: []", "a.yaml, line 1, version: version 2: this release reads version 1"),
         ("version: 1", "a.yaml, line 1, stubs: give a list of stubs"),
         ("stubs: {}\nx: 1", "line 2, x: unknown key 'x'"),
-        ("", "a.yaml: give a mapping"),
-        ("- 1", "a.yaml, [0]: give a mapping"),
+        ("", "nth, state, not nothing"),
+        ("- 1", "a.yaml, [0]: give a mapping with some of id, name, when, "),
+        ("- 1", "nth, state, not a number"),
         ("when: {path: users}\nanswer: {}", "a.yaml, line 1, when.path: Path('users'): a path begins with '/'"),
         ("when: {query: {a: false}}\nanswer: {}", "when.query.a: give a text, not False; quote it if it is one"),
-        ("when: {query: a}\nanswer: {}", "when.query: give a mapping of names and values, not str"),
+        ("when: {query: a}\nanswer: {}", "when.query: give a mapping of names and values, not a text"),
         ("when: {query: {a: {equals: 1}}}\nanswer: {}",
             "when.query.a.equals: unknown key 'equals'; did you mean 'equal'?"),
         ("when: {query: {a: {equal: 1, contains: 2}}}\nanswer: {}", "when.query.a: give one of equal"),
@@ -535,7 +559,7 @@ ALL = st.builds(
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(ALL, max_size=2))
+@given(st.lists(ALL, max_size=2, unique_by=lambda stub: stub.id or object()))
 def test_what_was_dumped_loads_as_it_was(stubs: list[Stub]) -> None:
     """As YAML and as JSON."""
     assert read(dump(stubs)) == stubs
