@@ -102,6 +102,8 @@ def parse_fault(text: str, catalogue: Catalogue) -> Named:
     if not text.strip():
         raise ValueError("no fault is named; give one, such as truncate(after=10)")
     call = read(text)
+    if isinstance(call, Call) and call.name == "rule":
+        raise ValueError("a rule is not taken here: give the fault alone, such as truncate(after=10)")
     if not isinstance(call, Call) or call.name not in catalogue:
         name = call.name if isinstance(call, Call) else text
         raise ValueError(unknown("fault", name, catalogue))

@@ -105,6 +105,10 @@ class FaultRule:
         for name in ("method", "path", "name"):
             if not isinstance(getattr(self, name) or "", str):
                 raise ValueError(f"FaultRule.{name}={getattr(self, name)!r}: give a text")
+        if self.method:  # registered methods are upper-case, and are looked for as such in stubs, too
+            object.__setattr__(self, "method", self.method.upper())
+        if self.path is not None and not self.path.startswith(("/", "*", "?", "[")):
+            raise ValueError(f"FaultRule.path={self.path!r}: a path begins with '/', or with '*' for any beginning")
         if not isinstance(self.nth, tuple):
             raise ValueError(f"FaultRule.nth={self.nth!r}: give a tuple, (2,) for the second")
         _check_count("nth", *self.nth)

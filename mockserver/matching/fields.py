@@ -116,6 +116,10 @@ class Path(Matcher):
             each[1]: part[len(each[0]) : len(part) - len(each[2])] for each, part in pairs if isinstance(each, tuple)
         }
 
+    def places(self) -> frozenset[str]:
+        """The names in the template."""
+        return frozenset(each[1] for each in self.segments if isinstance(each, tuple))
+
     def nearness(self, seen: Seen) -> float:
         """The share of segments that fit, and of characters that are alike at the beginning."""
         if self(seen):

@@ -47,6 +47,10 @@ class Matcher(ABC):
         """What the request's path has in the places that a template names, if it matches."""
         return _NOTHING
 
+    def places(self) -> frozenset[str] | None:
+        """The names that captures may have; None where nobody knows."""
+        return frozenset() if type(self).captures is Matcher.captures else None
+
     def matched(self, seen: Seen) -> tuple[int, int]:
         """How many parts the request meets, of how many."""
         return int(self(seen)), 1
@@ -104,6 +108,10 @@ class And(Matcher):
         """Those of all parts together."""
         return {name: text for part in self.parts for name, text in part.captures(seen).items()}
 
+    def places(self) -> frozenset[str] | None:
+        """Those of all parts together."""
+        return _together(self.parts)
+
     def matched(self, seen: Seen) -> tuple[int, int]:
         """The parts' own counts, added up."""
         with patience:
@@ -148,6 +156,10 @@ class Or(Matcher):
         """Those of the first part that matches."""
         with patience:
             return next((part.captures(seen) for part in self.parts if part(seen)), _NOTHING)
+
+    def places(self) -> frozenset[str] | None:
+        """Those of all parts together."""
+        return _together(self.parts)
 
     def nearness(self, seen: Seen) -> float:
         """That of the nearest part, as a share of its own parts."""
@@ -197,6 +209,11 @@ def _bracketed(part: Matcher) -> str:
 
 
 _Joined = TypeVar("_Joined", And, Or)
+
+
+def _together(parts: tuple[Matcher, ...]) -> frozenset[str] | None:
+    places = [part.places() for part in parts]
+    return None if None in places else frozenset[str]().union(*(each for each in places if each))
 
 
 def _flat(kind: type[_Joined], parts: tuple[Matcher, ...]) -> tuple[Matcher, ...]:

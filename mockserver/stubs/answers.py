@@ -21,7 +21,7 @@ from mockserver.faults.fault import Catalogue, Named, parse_fault
 from mockserver.stubs.documents import plain
 from mockserver.stubs.inside import read_inside
 from mockserver.stubs.reply import Reply
-from mockserver.stubs.sections import Place, Section, text_of
+from mockserver.stubs.sections import Place, Section, bytes_of, kind_of, text_of
 from mockserver.stubs.stub import Answer
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.script import VERSION, Script
@@ -92,7 +92,7 @@ def _headers(section: Section) -> list[tuple[str, str]]:
 
 
 def _read_base64(section: Section, options: dict[str, Any], faults: Catalogue, folder: Path | None) -> None:
-    options["body"] = base64.b64decode(section.get("base64"), validate=True)
+    options["body"] = bytes_of(section.get("base64"), section.at("base64"))
 
 
 def _read_file(section: Section, options: dict[str, Any], faults: Catalogue, folder: Path | None) -> None:
@@ -109,14 +109,18 @@ def _read_chunks(section: Section, options: dict[str, Any], faults: Catalogue, f
     pieces: list[str | bytes] = []
     for piece, place in section.elements("chunks"):
         if isinstance(piece, dict):
-            pieces.append(base64.b64decode(Section(piece, place, ("base64",)).get("base64", ""), validate=True))
+            inner = Section(piece, place, ("base64",))
+            pieces.append(bytes_of(inner.get("base64"), inner.at("base64")))
         else:
             pieces.append(text_of(piece, place))
     options["chunks"] = tuple(pieces)
 
 
 def _read_fault(section: Section, options: dict[str, Any], faults: Catalogue, folder: Path | None) -> None:
-    options["fault"] = parse_fault(text_of(section.get("fault"), section.at("fault")), faults)
+    text = section.get("fault")
+    if not isinstance(text, str):
+        raise ConfigurationError(f"give one fault as a text, such as 'truncate(after=10)', not {kind_of(text)}")
+    options["fault"] = parse_fault(text, faults)
 
 
 _READ: Final = {"base64": _read_base64, "body_file": _read_file, "chunks": _read_chunks, "fault": _read_fault}

@@ -22,7 +22,7 @@ from mockserver.matching.jsonpath import JsonPath
 from mockserver.matching.matcher import And, Anything, Matcher, Not, Or
 from mockserver.matching.values import Absent, Contains, Equal, OneOf, Present, Regex, Value
 from mockserver.stubs.documents import plain
-from mockserver.stubs.sections import Place, Section, text_of
+from mockserver.stubs.sections import Place, Section, bytes_of, text_of
 from rest_api_client.exceptions import ConfigurationError
 
 _Read: TypeAlias = Callable[[Section, str], Iterator[Matcher]]
@@ -71,7 +71,8 @@ def _named(section: Section, key: str) -> Iterator[Matcher]:
 def _body(section: Section, key: str) -> Iterator[Matcher]:
     value = section.get(key)
     if isinstance(value, dict) and "base64" in value:
-        yield Body(base64.b64decode(Section(value, section.at(key), ("base64",)).get("base64"), validate=True))
+        inner = Section(value, section.at(key), ("base64",))
+        yield Body(bytes_of(inner.get("base64"), inner.at("base64")))
     else:
         yield Body(read_value(value, section.at(key)))
 

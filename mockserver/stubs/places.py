@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 from urllib.parse import quote
@@ -79,6 +79,15 @@ def is_place(text: str) -> bool:
     """Whether the whole text is one place, with a source that there is."""
     place = _PLACE.fullmatch(text)
     return place is not None and bool(place[1] or place[2] in _SOURCES)
+
+
+def path_names(value: Any) -> Iterator[str]:
+    """What the places of a text, or of the texts of a JSON value, name of the path."""
+    if isinstance(value, str):
+        yield from (place[3] for place in _PLACE.finditer(value) if place[2] == "path")
+    elif isinstance(value, list | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from path_names(each)
 
 
 def has_places(value: Any) -> bool:

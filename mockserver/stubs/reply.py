@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from mockserver.matching.comparing import check_json
 from mockserver.seen import Seen
-from mockserver.stubs.places import Filling, has_places
+from mockserver.stubs.places import Filling, has_places, path_names
 from rest_api_client.checks import check_at_least, check_flag
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.script import Chunk, Delay, End, Head, Script, Step
@@ -21,6 +21,8 @@ from rest_api_client.typing import UNSET
 
 Fault: TypeAlias = Callable[[Script], Script]
 Fields: TypeAlias = tuple[tuple[str, str], ...]
+
+_FILLED: Final = ("headers", "text", "json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +59,12 @@ class Reply:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "headers", Head(self.status, cast("Fields", self.headers)).headers)
+        if self.status < 200:
+            raise ConfigurationError(f"Reply(status={self.status!r}): give 200 or above; interim answers need a script")
         check_at_least("Reply", 0, every=self.every, delay=self.delay)
         check_flag("Reply", template=self.template)
         self._check_body()
-        parts: list[Any] = [value for _, value in cast("Fields", self.headers)]
-        places = self.template and has_places([*parts, self.text, self.json])
+        places = any([self._has_places(name) for name in _FILLED])  # noqa: C419 (all are checked)
         script = self._made(None)  # made once even with places, so that what cannot be played is refused now
         object.__setattr__(self, "_fixed", None if places else script)
 
@@ -74,13 +77,29 @@ class Reply:
             raise ConfigurationError(f"Reply({', '.join(f'{name}=...' for name in given)}): give one body")
         if self.every and self.chunks is None:
             raise ConfigurationError(f"Reply(every={self.every!r}): it stands between chunks; give chunks=")
-        for name, kind in (("text", str), ("body", bytes)):
+        for name, kind, called in (("text", str, "a text"), ("body", bytes, "bytes")):
             if not isinstance(getattr(self, name), kind | None):
-                raise ConfigurationError(f"Reply({name}={getattr(self, name)!r}): give {kind.__name__}")
+                raise ConfigurationError(f"Reply({name}={getattr(self, name)!r}): give {called}")
         if self.chunks is not None:
             object.__setattr__(self, "chunks", _pieces(self.chunks))
         if self.fault is not None and not callable(self.fault):
             raise ConfigurationError(f"Reply(fault={self.fault!r}): give a function from script to script")
+
+    def _filled(self, name: str) -> Any:
+        """What may hold places."""
+        value = getattr(self, name)
+        return [text for _, text in value] if name == "headers" else value
+
+    def _has_places(self, name: str) -> bool:
+        try:
+            return self.template and has_places(self._filled(name))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"Reply({name}=...): {error}") from error
+
+    @property
+    def path_names(self) -> frozenset[str]:
+        """What its places name of the path."""
+        return frozenset(each for name in _FILLED if self.template for each in path_names(self._filled(name)))
 
     @property
     def fixed(self) -> Script | None:

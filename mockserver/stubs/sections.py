@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,14 @@ LONGEST_MESSAGE: Final = 1000
 _OPTION: Final = re.compile(r"\w+\((\w+)=")
 """How messages about an option begin: `Stub(times=0): ...`."""
 
-_NAMES: Final = {str: "a text", list: "a list", bool: "true or false", int: "a number", float: "a number"}
+_NAMES: Final = {
+    str: "a text",
+    list: "a list",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    dict: "a mapping",
+}
 
 
 class StubFileError(ConfigurationError):
@@ -138,6 +146,18 @@ def _first_line(data: object) -> int | None:
 def kind_of(value: object) -> str:
     """What a value is called by who writes files."""
     return "nothing" if value is None else _NAMES.get(type(value), type(value).__name__)
+
+
+def bytes_of(value: object, place: Place) -> bytes:
+    """What base64 stands for.
+
+    Raises:
+        StubFileError: it is none.
+    """
+    try:
+        return base64.b64decode(cast("str", value), validate=True)
+    except (TypeError, ValueError) as error:
+        raise place.error(f"{value!r:.80} is no base64 (RFC 4648, with its padding)") from error
 
 
 def text_of(value: object, place: Place) -> str:

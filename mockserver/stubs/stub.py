@@ -14,6 +14,7 @@ from rest_api_client.checks import check_flag, check_whole
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.script import Script
 from rest_api_client.typing import UNSET
+from rest_api_client.utils import unknown
 
 STARTED = "Started"
 """The state that every scenario begins in."""
@@ -79,13 +80,25 @@ class Stub:
                 )
         if not self.answers:
             raise ConfigurationError("Stub(answer=[]): give one answer or more")
+        self._check_places()
         self._check_options()
+
+    def _check_places(self) -> None:
+        known = self.when.places()
+        if known is None:
+            return
+        for answer in self.answers:
+            for name in answer.path_names - known if isinstance(answer, Reply) else ():
+                why = f"{{path.{name}}} is nothing that `when` takes a path by: {unknown('name', name, known)}"
+                raise ConfigurationError(f"Stub(answer=...): {why}")
 
     def _check_options(self) -> None:
         check_flag("Stub", cycle=self.cycle)
         check_whole("Stub", -1_000_000, priority=self.priority)
         check_whole("Stub", 1, off="no limit", times=self.times)
         several = isinstance(self.nth, list | tuple | set | frozenset | range)
+        if several and not self.nth:
+            raise ConfigurationError(f"Stub(nth={self.nth!r}): give one number or more")
         for number in cast("Iterable[object]", self.nth) if several else (self.nth,):
             check_whole("Stub", 1, off="" if several else "all", nth=number)
         if several:

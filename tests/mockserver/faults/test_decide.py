@@ -350,3 +350,16 @@ def test_no_two_requests_share_an_id() -> None:
         if (strike := ask(faults, path, call=call, attempt=attempt))
     }
     assert len(ids) == 240
+
+
+def test_a_rules_method_is_taken_in_any_case() -> None:
+    """As in stubs: `method=post` is for POST, and would otherwise never strike."""
+    assert FaultRule(fault("reset"), method="post").is_for(Seen(method="POST", path="/"))
+
+
+def test_a_path_that_no_request_can_have_is_refused() -> None:
+    """A pattern begins with a slash, or with what stands for one."""
+    with pytest.raises(ValueError, match=r"FaultRule.path='orders\*': a path begins with '/'"):
+        FaultRule(fault("reset"), path="orders*")
+    for path in ("/orders*", "*orders", "?orders", "[/]orders"):
+        assert FaultRule(fault("reset"), path=path).is_for(Seen(method="GET", path="/orders"))

@@ -53,7 +53,7 @@ def rules(*, fading: bool) -> st.SearchStrategy[FaultRule]:
         delay=st.none() | latencies,
         when=st.none() | st.just(NamedMatcher("is_big", is_big)),
         method=st.none() | st.sampled_from(["GET", "PURGE"]),
-        path=st.none() | st.text(max_size=9),
+        path=st.none() | st.text(max_size=9).map("/{}".format),
         nth=st.lists(counts, max_size=3).map(tuple),
         first=st.none() | counts,
         every=st.none() | counts,

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.matching import Anything, Header, JsonPartial, Method, Path, PathRegex, Query, Regex
+from mockserver.matching import Anything, Header, JsonPartial, Matcher, Method, Mismatch, Path, PathRegex, Query, Regex
 from mockserver.seen import Seen
 from mockserver.stubs import Count, Reply, State, Stub, Stubs, stub
+from mockserver.stubs.stub import Answer
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.script import Chunk, Delay, End, Head, Reset, Script
 
@@ -59,7 +60,7 @@ def test_priority_decides_and_then_the_stub_added_last() -> None:
 
 def test_answers_are_played_in_turn() -> None:
     """The last stays, or with cycle the first comes again."""
-    answers = [Reply(status=500), Script(Reset()), Reply(status=200)]
+    answers: list[Answer] = [Reply(status=500), Script(Reset()), Reply(status=200)]
     stubs = Stubs([Stub(when=Path("/stay"), answer=answers), Stub(when=Path("/cycle"), answer=answers, cycle=True)])
     assert [status(stubs.answer(seen("/stay"))) for _ in range(5)] == [500, None, 200, 200, 200]
     assert [status(stubs.answer(seen("/cycle"))) for _ in range(5)] == [500, None, 200, 500, None]
@@ -148,9 +149,10 @@ def test_a_function_answers_with_what_the_path_captured() -> None:
     def answer(request: Seen, captures: Mapping[str, str]) -> Script:
         return Script(Head(200), Chunk(f"{request.method} {captures['id']}".encode()), End())
 
-    stubs = Stubs(
-        [Stub(when=Path("/u/{id}"), answer=answer), Stub(when=Path("/bad"), answer=lambda *_: None, name="bad")]
-    )  # type: ignore[arg-type,return-value]
+    def nothing(request: Seen, captures: Mapping[str, str]) -> Any:
+        return None
+
+    stubs = Stubs([Stub(when=Path("/u/{id}"), answer=answer), Stub(when=Path("/bad"), answer=nothing, name="bad")])
     assert body(stubs.answer(seen("/u/7"))) == b"GET 7"
     with pytest.raises(TypeError, match="bad: /bad: its answer gave NoneType"):
         stubs.answer(seen("/bad"))
@@ -286,6 +288,7 @@ def test_an_evil_pattern_in_many_stubs_costs_one_request_little() -> None:
         ({"state": ("", "a", None)}, "scenario"),
         ({"state": ("cart", 1, None)}, "scenario"),
         ({"state": "cart"}, "scenario"),
+        ({"nth": ()}, "Stub(nth=()): give one number or more"),
         ({"name": 3}, "Stub(name=3): give a text"),
     ],
 )
@@ -294,6 +297,50 @@ def test_a_stub_that_makes_no_sense_is_refused(options: dict[str, Any], said: st
     with pytest.raises(ConfigurationError) as refused:
         Stub(**{"when": Anything(), "answer": Reply(), **options})
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("when", "text", "said"),
+    [
+        (
+            Path("/users/{id}"),
+            "{path.idd}",
+            "{path.idd} is nothing that `when` takes a path by: unknown name 'idd'; did",
+        ),
+        (Path("/users/{id}", exact=True), "{path.id}", "unknown name 'id'; known: none"),
+        (Method("GET") & (Path("/a/{one}") | Path("/b/{other}")), "{path.two}", "known: one, other"),
+        (~Path("/users/{id}"), "{path.id}", "known: none"),
+        (Anything(), "{path.id}", "known: none"),
+    ],
+)
+def test_a_place_that_no_path_fills_is_refused(when: Matcher, text: str, said: str) -> None:
+    """It would be empty in every answer; as text, in JSON and in header fields."""
+    answers: list[dict[str, Any]] = [{"text": text}, {"json": {"a": [text]}}, {"headers": {"location": f"/{text}"}}]
+    for answer in answers:
+        with pytest.raises(ConfigurationError) as refused:
+            Stub(when=when, answer=[Reply(), Reply(**answer)])
+        assert said in str(refused.value)
+        Stub(when=when, answer=Reply(**answer, template=False))
+
+
+def test_a_place_that_may_be_filled_is_taken() -> None:
+    """By one of several paths, or by a matcher of one's own, of which nobody knows what it captures."""
+
+    class Mine(Matcher):
+        def __call__(self, seen: Seen) -> bool:
+            return True
+
+        def mismatches(self, seen: Seen) -> list[Mismatch]:
+            return []
+
+        def captures(self, seen: Seen) -> dict[str, str]:
+            return {"id": "7"}
+
+    made = stub("GET", None, when=Mine(), text="{path.id}")
+    script = Stubs([made]).answer(Seen(method="GET", path="/"))
+    assert script is not None
+    assert Chunk(b"7") in script.steps
+    stub("GET", None, when=Path("/a/{one}") | Path("/b/{other}"), text="{path.one}{path.other}")
 
 
 def test_an_answer_waits_streams_and_goes_wrong() -> None:
@@ -337,7 +384,7 @@ def test_a_body_brings_its_content_type(reply: Reply, kind: str | None, sent: by
     [
         ({"json": 1, "text": "a"}, "give one body"),
         ({"json": {1: 2}}, "names are text"),
-        ({"text": b"a"}, "give str"),
+        ({"text": b"a"}, "give a text"),
         ({"body": "a"}, "give bytes"),
         ({"chunks": "abc"}, "list of texts"),
         ({"chunks": [""]}, "none of them empty"),
