@@ -18,11 +18,12 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final
-
-import regex
+from typing import TYPE_CHECKING, Any, Final
 
 from rest_api_client.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    import regex
 
 LONGEST_PATTERN: Final = 1_000
 """Characters of a pattern."""
@@ -93,6 +94,8 @@ def compile_pattern(pattern: str, *, ignore_case: bool = False) -> regex.Pattern
     Raises:
         ConfigurationError: it is malformed, too large, or uses what is not bounded in time and memory.
     """
+    import regex  # takes its time, and most servers have no pattern
+
     check_pattern(pattern)
     try:
         return regex.compile(pattern, regex.IGNORECASE if ignore_case else 0)

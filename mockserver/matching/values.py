@@ -10,12 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import regex
+from typing import TYPE_CHECKING
 
 from mockserver.matching.patterns import LONGEST_SUBJECT, MOST_SECONDS, compile_pattern, find
 from rest_api_client.checks import check_flag
 from rest_api_client.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    import regex
 
 
 class Value(ABC):
