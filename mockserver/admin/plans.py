@@ -46,11 +46,12 @@ def _pairs(given: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _pair(name: str, value: object) -> str:
     if name in ("seed", "caller_faults"):
-        if not isinstance(value, int):
-            raise ValueError(f"{name}={value!r}: give a number, or true or false")
+        wanted = "a whole number" if name == "seed" else "true or false"
+        if not isinstance(value, int) or isinstance(value, bool) == (name == "seed"):
+            raise ValueError(f"{name}={value!r:.80}: give {wanted}")
         return f"{name}={write(value)}"
-    if not isinstance(value, str):
-        raise ValueError(f"{name}={value!r}: give a text")
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{name}={value!r:.80}: give a text, or leave it out")
     text = f"{name}={value}"
     if len(read_line(text)) != 1:  # or a rule could set the seed
         raise ValueError(f"{value!r}: give one value")

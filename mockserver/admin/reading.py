@@ -17,16 +17,22 @@ DEEPEST: Final = 32
 _Read = TypeVar("_Read")
 
 
-async def read_object(request: Request) -> dict[str, Any]:
-    """The body, which must be one JSON object; an empty one where there is no body.
+async def read_object(request: Request, *, optional: bool = False) -> dict[str, Any]:
+    """The body, which must be one JSON object.
+
+    Args:
+        request: whose body is read.
+        optional: no body at all is an empty object.
 
     Raises:
         Problem: 413 for more than a mebibyte, 415 for anything but JSON in UTF-8, 400 for JSON that is malformed, too
             deep, or has a key twice.
     """
     body = await _body(request)
-    if not body:
+    if not body and optional:
         return {}
+    if not body:
+        raise Problem(400, f"{request.method} needs a body here: a JSON object, {{}} for an empty one")
     media, _, rest = request.headers.get("content-type", "").partition(";")
     if media.strip().lower() != "application/json" or rest.strip().lower() not in ("", "charset=utf-8"):
         raise Problem(415, "send JSON, with Content-Type: application/json")

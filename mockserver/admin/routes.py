@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -123,7 +124,7 @@ async def _add_stubs(scene: Scene, request: Request) -> Response:
     if len(scene.stubs.list()) + len(stubs) > MOST_STUBS:
         raise Problem(507, f"there may be {MOST_STUBS} stubs: remove those that are done")
     ids = valid(lambda: scene.stubs.add(*stubs))
-    where = {"location": request.url.path + f"/{ids[0]}"} if len(ids) == 1 else {}
+    where = {"location": f"{request.url.path}/{quote(ids[0], safe='')}"} if len(ids) == 1 else {}
     return JSONResponse({"ids": ids}, 201, where)
 
 
@@ -246,7 +247,7 @@ async def _check(scene: Scene, request: Request) -> Response:
 
 
 async def _reset(scene: Scene, request: Request) -> Response:
-    only(await read_object(request), (), "member")
+    only(await read_object(request, optional=True), (), "member")
     scene.reset()
     return Response(status_code=204)
 
@@ -258,7 +259,7 @@ _SERVER: Final = (
 )
 _SCENE: Final[tuple[tuple[str, Mapping[str, _Handler]], ...]] = (
     ("/stubs", {"GET": _list_stubs, "POST": _add_stubs, "DELETE": _remove_stubs}),
-    ("/stubs/{id}", {"GET": _read_stub, "PUT": _replace_stub, "DELETE": _remove_stub}),
+    ("/stubs/{id:path}", {"GET": _read_stub, "PUT": _replace_stub, "DELETE": _remove_stub}),
     ("/faults", {"GET": _read_faults, "PUT": _set_faults}),
     ("/phases", {"GET": _read_phases, "PUT": _set_phases}),
     ("/journal", {"GET": _read_journal, "DELETE": _clear_journal}),

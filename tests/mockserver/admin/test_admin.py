@@ -76,6 +76,18 @@ def test_a_new_stub_has_a_location(both: Both) -> None:
     assert "location" not in answer.headers
 
 
+@pytest.mark.parametrize("name", ["a/b", "ä €", "a%2Fb", "?#", "a\r\nset-cookie: b", ".."])
+def test_a_stub_is_found_at_its_location_whatever_its_id(name: str, both: Both) -> None:
+    """It is percent-encoded, and in no other header field."""
+    answer = both.client.post("/stubs", json={**STUB, "id": name})
+    assert "set-cookie" not in answer.headers
+    location = answer.headers["location"]
+    if name.isprintable() and name != "..":  # which clients take for the folder above, encoded or not
+        assert both.ask("GET", location)["id"] == name
+        both.ask("DELETE", location, 204)
+        assert both.ask("GET", "/stubs") == {"stubs": []}
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "said"),
     [
@@ -90,7 +102,15 @@ def test_a_new_stub_has_a_location(both: Both) -> None:
         ("PUT", "/faults", {"rules": ["reset seed=9"]}, 400, "one value"),
         ("PUT", "/faults", {"rules": "reset"}, 400, "list"),
         ("PUT", "/faults", {"rules": [1]}, 400, "text"),
-        ("PUT", "/faults", {"seed": "1"}, 400, "number"),
+        ("PUT", "/faults", {"seed": "1"}, 400, "seed='1': give a whole number"),
+        ("PUT", "/faults", {"seed": True}, 400, "seed=True: give a whole number"),
+        ("PUT", "/faults", {"caller_faults": 1}, 400, "caller_faults=1: give true or false"),
+        ("PUT", "/faults", {"scenario": ""}, 400, "scenario='': give a text, or leave it out"),
+        ("PUT", "/faults", {"rules": [" "]}, 400, "rule=' ': give a text"),
+        ("PUT", "/faults", None, 400, "PUT needs a body here: a JSON object, {} for an empty one"),
+        ("PUT", "/phases", None, 400, "PUT needs a body"),
+        ("PUT", "/phases", {"scenario": None}, 400, "leave it out"),
+        ("POST", "/stubs", None, 400, "POST needs a body"),
         ("PUT", "/faults", {"sede": 1}, 400, "seed"),
         ("PUT", "/phases", {"rules": []}, 400, "scenario"),
         ("PUT", "/phases", {"scenario": "brownuot"}, 400, "brownuot"),
