@@ -291,6 +291,7 @@ def test_what_is_wrong_is_named_with_its_place(text: str, said: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         read(text)
     assert said in str(refused.value)
+    assert str(refused.value).count("a.yaml") == 1
 
 
 LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 5)}]\n" for n in range(1, 10))
