@@ -143,7 +143,11 @@ def _ready(server: MockServer, options: argparse.Namespace) -> str:
 
 
 def _judge(violations: list[Violation]) -> int:
-    sys.stdout.write(format_violations(violations) + "\n")
+    try:
+        sys.stdout.write(format_violations(violations) + "\n")
+        sys.stdout.flush()
+    except OSError as error:  # whoever read it has gone
+        return _fail(1, f"cannot tell what --check found: {error.strerror}")
     return 1 if any(not each.warning for each in violations) else 0
 
 

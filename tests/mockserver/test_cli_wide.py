@@ -316,3 +316,14 @@ def test_help_has_groups_and_every_word_that_can_be_said(capsys: pytest.CaptureF
     for part in ("what is served", "what goes wrong", "rate limit", "where it listens", "what it tells",
                  "brownout", "github", "milliseconds", "--caller-faults", "admin API"):  # fmt: skip
         assert part in said
+
+
+def test_a_verdict_that_nobody_reads_is_no_crash() -> None:
+    """`mockserver --check | head -1`: a line on standard error, and a status that is no success."""
+    with process("--log", "off", "--admin-port", "off", "--check") as (running, _):
+        assert running.stdout is not None
+        running.stdout.close()
+        running.terminate()
+        assert running.wait(HANGS) == 1
+        assert running.stderr is not None
+        assert running.stderr.read() == "mockserver: cannot tell what --check found: Broken pipe\n"
