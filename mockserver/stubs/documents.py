@@ -1,33 +1,17 @@
-"""Stub files as plain data: YAML or JSON, read safely and with bounds, remembering on which line each key stands.
-
-YAML is read by its safe loader less what stubs need not: no merge keys, no names twice, names are text, and so is
-whatever is not quoted and would not be a number, true, false or null in JSON (see `scalars`).
-Aliases are allowed, fifty of them, but the file with all aliases written out stays bounded, so that a few lines cannot
-stand for a billion nodes; an alias of what it stands in is refused.
-"""
+"""Stub files as plain data: JSON, or YAML (see `yaml_form`), read with bounds. YAML remembers the line of each key."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, cast
 
-import yaml
-from yaml.events import AliasEvent, Event
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-
 from mockserver.matching.comparing import DEEPEST, check_json
-from mockserver.stubs.places import is_place
-from mockserver.stubs.scalars import quote_for_both, read_core_schema
 from rest_api_client.exceptions import ConfigurationError
 
 LARGEST_FILE: Final = 1 << 20
 """Bytes of a stub file."""
-MOST_ALIASES: Final = 50
-MOST_NODES: Final = 100_000
-"""Values in a file, with all aliases written out."""
-
 ENDINGS: Final = (".yaml", ".yml", ".json")
 
 
@@ -58,17 +42,14 @@ def parse_document(data: bytes, name: str, *, is_json: bool = False) -> Any:
     if len(data) > LARGEST_FILE:
         raise ConfigurationError(f"{name}: larger than {LARGEST_FILE} bytes; divide it")
     try:
-        document = json.loads(data, object_pairs_hook=_object) if is_json else _load(data)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f", line {mark.line + 1}" if mark is not None else ""
-        why = ", ".join(each for each in (error.context, error.problem) if each)
-        raise ConfigurationError(f"{name}{line}: {why}") from error
+        document = json.loads(data, object_pairs_hook=_object) if is_json else _yaml(data, name)
+    except ConfigurationError:  # it names file and line already
+        raise
     except json.JSONDecodeError as error:
         raise ConfigurationError(f"{name}, line {error.lineno}: {error.msg} (column {error.colno})") from error
     except RecursionError as error:
         raise ConfigurationError(f"{name}: nested more than {DEEPEST} deep") from error
-    except (yaml.YAMLError, ValueError, ArithmeticError) as error:
+    except (ValueError, ArithmeticError) as error:
         raise ConfigurationError(f"{name}: {error}") from error
     check_json(name, document)
     return document
@@ -76,7 +57,9 @@ def parse_document(data: bytes, name: str, *, is_json: bool = False) -> Any:
 
 def write_document(data: object) -> str:
     """The YAML of it."""
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    from mockserver.stubs.yaml_form import write_yaml
+
+    return write_yaml(data)
 
 
 def plain(value: Any) -> Any:
@@ -86,120 +69,15 @@ def plain(value: Any) -> Any:
     return [plain(each) for each in value] if isinstance(value, list) else value
 
 
+def _yaml(data: bytes, name: str) -> Any:
+    from mockserver.stubs.yaml_form import read_yaml
+
+    return read_yaml(data, name)
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice in one object")
     return made
-
-
-def _load(data: bytes) -> Any:
-    loader = _Loader(data)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        _check_size(node)
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader, with bounds and lines."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self._depth = 0
-        self._aliases = 0
-
-    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        event: Event = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, AliasEvent):
-            self._aliases += 1
-            if self._aliases > MOST_ALIASES:
-                raise _refused(f"more than {MOST_ALIASES} aliases", event)
-        self._depth += 1
-        if self._depth > DEEPEST:
-            raise _refused(f"nested more than {DEEPEST} deep", event)
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
-
-    def construct_object(self, node: Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except (ValueError, ArithmeticError) as error:
-            raise _refused(
-                f"no value of {node.tag.rpartition(':')[2]} ({error}); quote it if it is text", node
-            ) from error
-
-    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        pairs: dict[str, Any] = {}
-        lines: dict[str, int] = {}
-        for key_node, value_node in node.value:
-            name = self._name(key_node)
-            if name in pairs:
-                raise _refused(f"{name!r} stands twice", key_node)
-            if key_node.end_mark.index == value_node.start_mark.index and is_place(f"{{{name}}}"):  # without a colon
-                raise _refused(f"{{{name}}} is a mapping in YAML: quote it, '{{{name}}}'", key_node)
-            pairs[name] = self.construct_object(value_node, deep=True)
-            lines[name] = key_node.start_mark.line + 1
-        return cast("dict[Hashable, Any]", Located(pairs.items(), lines))
-
-    def _name(self, node: Node) -> str:
-        if isinstance(node, ScalarNode) and node.tag == "tag:yaml.org,2002:str":
-            return str(node.value)
-        if node.tag == "tag:yaml.org,2002:merge":
-            raise _refused("merge keys are not read: write it out", node)
-        raise _refused("names are text: quote this one", node)
-
-
-def _refused(why: str, at: Node | Event) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=why, problem_mark=cast("yaml.Mark", at.start_mark))
-
-
-read_core_schema(_Loader)
-_Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_mapping)
-
-
-class _Dumper(yaml.SafeDumper):
-    """The safe dumper, and exact."""
-
-    def represent_str(self, data: str) -> ScalarNode:
-        # Line ends that only YAML 1.1 knows would be written as they are, and folded to spaces when they are read.
-        exact = '"' if any(char in data for char in "\x85\u2028\u2029") else None
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style=exact)
-
-    def ignore_aliases(self, data: object) -> bool:
-        return True
-
-
-quote_for_both(_Dumper)
-_Dumper.add_representer(str, _Dumper.represent_str)
-
-
-def _check_size(root: Node) -> None:
-    """Refuse a document that is too large or too deep with its aliases written out, or that holds itself."""
-    sizes: dict[int, tuple[int, int]] = {}
-
-    def measure(node: Node) -> tuple[int, int]:
-        key = id(node)
-        if key not in sizes:
-            sizes[key] = (0, 0)  # while it is being measured
-            inner = [measure(child) for child in _children(node)]
-            sizes[key] = 1 + sum(size for size, _ in inner), 1 + max((depth for _, depth in inner), default=0)
-        if not sizes[key][0]:
-            raise _refused("an alias stands for what it stands in", node)
-        return sizes[key]
-
-    size, depth = measure(root)
-    if size > MOST_NODES or depth > DEEPEST:
-        raise _refused(f"more than {MOST_NODES} values, or {DEEPEST} deep, with all aliases written out", root)
-
-
-def _children(node: Node) -> list[Node]:
-    if isinstance(node, MappingNode):
-        return [child for pair in node.value for child in pair]
-    return list(node.value) if isinstance(node, SequenceNode) else []
