@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mockserver.admin.guard import Guard
-from mockserver.admin.routes import admin_application
 from mockserver.arguments import check_address
 from mockserver.gate import Gate
-from mockserver.players.on_h11 import H11Wire
 from mockserver.serving import Serving, listen
 
 if TYPE_CHECKING:
@@ -79,6 +77,10 @@ class Admin:
         Raises:
             OSError: the port is taken, or the file cannot be written.
         """
+        # Only now, when the server itself answers already: they take their time.
+        from mockserver.admin.routes import admin_application
+        from mockserver.players.on_h11 import H11Wire
+
         listener = listen(self.settings.host, self.settings.port)
         self._port = listener.getsockname()[1]
         if self.settings.token_file is not None:

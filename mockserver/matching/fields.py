@@ -12,10 +12,8 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import parse_qsl
-
-import regex
 
 from mockserver.matching.matcher import Matcher, Mismatch, shown
 from mockserver.matching.patterns import compile_pattern, find, patience
@@ -23,6 +21,9 @@ from mockserver.matching.values import Value, value_of
 from mockserver.seen import Seen
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.utils import MASK, is_secret_name
+
+if TYPE_CHECKING:
+    import regex
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CAPTURE = re.compile(r"([^{}]*)\{([A-Za-z_]\w*)\}([^{}]*)", re.ASCII)
