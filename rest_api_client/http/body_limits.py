@@ -79,7 +79,9 @@ class BodyMeter:
                 f"the body is larger than {limits.max_decoded_bytes} bytes ({self.raw} received so far): "
                 "raise BodyLimits(max_decoded_bytes=...), or read it with stream()"
             )
-        if limits.max_ratio is not None and self.decoded > max(limits.ratio_after, limits.max_ratio * self.raw):
+        if limits.max_ratio is None or self.decoded <= limits.ratio_after:
+            return
+        if self.decoded > limits.max_ratio * self.raw:
             raise ResponseTooLarge(
                 f"{self.raw} bytes received became more than {self.decoded}, over {limits.max_ratio:g} to 1: "
                 "this looks like a decompression bomb; if it is not, raise BodyLimits(max_ratio=...)"

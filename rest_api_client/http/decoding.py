@@ -54,17 +54,22 @@ class Decoder:
 
     def __init__(self, encodings: Sequence[str] = (), limits: BodyLimits | None = None) -> None:
         limits = limits or BodyLimits()
-        chain = [name for name in encodings if name != "identity"] if encodings else []
+        self._codecs: list[_Codec] = []
+        self.left: tuple[str, ...] = ()
+        self._meters = [BodyMeter(limits)]
+        if encodings:
+            self._open([name for name in encodings if name != "identity"], limits)
+
+    def _open(self, chain: list[str], limits: BodyLimits) -> None:
         if limits.max_encodings is not None and len(chain) > limits.max_encodings:
             raise ResponseTooLarge(
                 f"the body is encoded {len(chain)} times, more than {limits.max_encodings}: "
                 "if the server means it, raise BodyLimits(max_encodings=...)"
             )
-        self._codecs: list[_Codec] = []
         while chain and chain[-1] in _FORMATS:
             self._codecs.append(_Codec(_FORMATS[chain.pop()]))
         self.left = tuple(chain)
-        self._meters = [BodyMeter(limits) for _ in range(max(1, len(self._codecs)))]
+        self._meters += [BodyMeter(limits) for _ in self._codecs[1:]]
 
     @property
     def raw_bytes(self) -> int:
@@ -87,7 +92,7 @@ class Decoder:
             meter.received(len(chunk))
         if not self._codecs and len(chunk) <= PIECE:
             self._meters[0].produced(len(chunk))
-            return iter((chunk,)) if chunk else iter(())
+            return iter((chunk,) if chunk else ())
         return self._through(0, chunk)
 
     def _through(self, depth: int, data: bytes) -> Iterator[bytes]:

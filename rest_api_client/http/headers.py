@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Set as AbstractSet
 from typing import cast
 
 from rest_api_client.exceptions import ConfigurationError
@@ -31,11 +32,12 @@ class Headers(MutableMapping[str, str]):
         ConfigurationError: a name that is no token, or a value with control characters (RFC 9110, section 5.5).
     """
 
-    __slots__ = ("_fields", "_unchecked")
+    __slots__ = ("_fields", "_present", "_unchecked")
 
     def __init__(self, fields: HeaderTypes | None = None) -> None:
         self._unchecked = False
         self._fields: list[_Field] = []
+        self._present: AbstractSet[str] | None = None
         if fields is None:
             return
         if isinstance(fields, Headers):
@@ -60,6 +62,7 @@ class Headers(MutableMapping[str, str]):
     def add(self, name: str, value: str) -> None:
         """Append a field, keeping those of the same name."""
         self._fields.append(_field(name, value))
+        self._present = None
 
     def get_list(self, name: str) -> list[str]:
         """Every value of a name, one per field line."""
@@ -74,6 +77,14 @@ class Headers(MutableMapping[str, str]):
     def names(self) -> list[str]:
         """The name of every field line in lower case, in order."""
         return [key for key, _, _ in self._fields]
+
+    @property
+    def present(self) -> AbstractSet[str]:
+        """Which names there are, in lower case."""
+        present = self._present
+        if present is None:  # several policies ask each answer for fields that few have
+            present = self._present = {field[0] for field in self._fields}
+        return present
 
     def raw(self) -> list[tuple[bytes, bytes]]:
         """Every field as engines want it.
@@ -106,6 +117,7 @@ class Headers(MutableMapping[str, str]):
         incoming = (other if isinstance(other, Headers) else Headers(other))._sendable()  # noqa: SLF001
         merged = self.without(key for key, _, _ in incoming)
         merged._fields += incoming
+        merged._present = None  # noqa: SLF001 (its own kind)
         return merged
 
     def without(self, names: Iterable[str]) -> Headers:
@@ -125,6 +137,7 @@ class Headers(MutableMapping[str, str]):
     def __setitem__(self, name: str, value: str) -> None:
         field = _field(name, value)
         places = [i for i, (key, _, _) in enumerate(self._fields) if key == field[0]]
+        self._present = None
         if not places:
             self._fields.append(field)
             return
@@ -137,19 +150,16 @@ class Headers(MutableMapping[str, str]):
         if key not in self:
             raise KeyError(name)
         self._fields = [field for field in self._fields if field[0] != key]
+        self._present = None
 
     def __contains__(self, name: object) -> bool:
-        key = name.lower() if isinstance(name, str) else name
-        for field in self._fields:  # noqa: SIM110  asked several times per request: a generator costs more than the rest
-            if field[0] == key:
-                return True
-        return False
+        return isinstance(name, str) and name.lower() in self.present
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys(key for key, _, _ in self._fields))
 
     def __len__(self) -> int:
-        return len({key for key, _, _ in self._fields})
+        return len(self.present)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Headers):

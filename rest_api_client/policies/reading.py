@@ -7,7 +7,7 @@ be retried. A call that streams leaves the body unread; its pieces are still cou
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from rest_api_client.attempts import close
@@ -75,15 +75,16 @@ class DecodedStream:
     def __init__(self, response: Response, raw: ByteStream, limits: BodyLimits) -> None:
         self._response = response
         self._raw = raw
-        self._decoder = Decoder(content_encodings(response.headers.get_list("content-encoding")), limits)
-        self._pieces = self._decode()
+        headers = response.headers
+        encoded = "content-encoding" in headers.present
+        self._decoder = Decoder(content_encodings(headers.get_list("content-encoding")) if encoded else (), limits)
+        self._pieces: AsyncGenerator[bytes, None] | None = None
         self._ended = False
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    def __anext__(self) -> Awaitable[bytes]:
-        return self._pieces.__anext__()
+    def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        if self._pieces is None:
+            self._pieces = self._decode()
+        return self._pieces
 
     async def _decode(self) -> AsyncGenerator[bytes, None]:
         chunks = aiter(self._raw)
@@ -93,20 +94,41 @@ class DecodedStream:
                     yield piece
             self._decoder.finish()
         except APIError as error:
-            error.request = self._response.request
-            error.response = error.response or self._response
+            self._name(error)
             raise
         finally:
-            self._response.raw_size = self._decoder.raw_bytes
-            await finish_both(chunks, self._raw)
-            self._ended = True
+            await self._end(chunks)
+
+    async def whole(self) -> bytes:
+        """The whole body, instead of its pieces: nothing of it may have been asked for."""
+        pieces, chunks = list[bytes](), aiter(self._raw)
+        try:
+            async for raw in chunks:
+                pieces += self._decoder.decode(raw)
+            self._decoder.finish()
+        except APIError as error:
+            self._name(error)
+            raise
+        finally:
+            await self._end(chunks)
+        return b"".join(pieces)
+
+    def _name(self, error: APIError) -> None:
+        error.request = self._response.request
+        error.response = error.response or self._response
+
+    async def _end(self, chunks: object) -> None:
+        self._response.raw_size = self._decoder.raw_bytes
+        await finish_both(chunks, self._raw)
+        self._ended = True
 
     async def aclose(self) -> None:
         """Give back the connection, or drop it where the body was not read to its end."""
         if self._ended:
             return
         try:
-            await self._pieces.aclose()
+            if self._pieces is not None:
+                await self._pieces.aclose()
         finally:
             await self._raw.aclose()
 
@@ -120,11 +142,13 @@ class Read:
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
         """Hand on the answer with its content, or as a stream where the call asked for one."""
         response = await proceed(request, context)
+        stream = response.stream
         if context.options.stream and response.status_code < 400:
             return await _judged(request, response, context)
-        if response.stream is None:
-            return response
-        return await read(response, ERROR_BODY if context.options.stream else None)
+        if context.options.stream or not isinstance(stream, DecodedStream):
+            return await read(response, ERROR_BODY if context.options.stream else None)
+        response.fill(await stream.whole())
+        return response
 
 
 async def _judged(request: Request, response: Response, context: Context) -> Response:
