@@ -12,20 +12,22 @@ StreamingResponse over a plain iterator. An asynchronous generator that does not
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from urllib.parse import quote
 
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from mockserver.problems import problem
+from mockserver.faults.answers import problem_script
 from mockserver.seen import Seen
-from rest_api_client.exceptions import ConfigurationError
-from rest_api_client.script import Chunk, Delay, End, Head, Script
+from rest_api_client.script import Chunk, End, Head, Script
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_App = TypeVar("_App", bound="ASGIApp")
 
 EXTENSION = "mockserver.script"
 _ASCII = "".join(map(chr, range(128)))
@@ -61,7 +63,7 @@ def perform(app: ASGIApp, seen: Seen) -> Script:
         if _wants_loop(error):
             raise NeedsLoop(f"{_refusal(seen)}: {error}") from error
         _LOG.exception("%s %s: the application failed", seen.method, seen.target)
-        return script_of(problem(500, f"the mock server itself failed: {error!r}"))
+        return problem_script(500, f"the mock server itself failed: {error!r}")
 
 
 def script_of(response: Response) -> Script:
@@ -104,33 +106,25 @@ def scope_of(seen: Seen) -> Scope:
     }
 
 
-class ScriptResponse(Response):
-    """An answer given as a script: intervals, an ending of its own.
+class Later(Generic[_App]):
+    """An application that is made with its first request: what it takes to make one, many servers never need."""
 
-    `perform` takes the script as it is. On an ASGI server that knows nothing of scripts the waits are slept on its
-    loop, and any ending is an ordinary end.
-    """
+    def __init__(self, make: Callable[[], _App]) -> None:
+        self._make = make
 
-    def __init__(self, script: Script) -> None:
-        head = script.head
-        if head is None:
-            raise ConfigurationError("ScriptResponse(script): give a script with a final Head; a fault needs none")
-        self.script = script
-        super().__init__(status_code=head.status)
-        self.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers]
+    @cached_property
+    def app(self) -> _App:
+        """The application, made now where it has not been."""
+        return self._make()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the script over, or play it."""
-        if EXTENSION in scope.get("extensions", {}):
-            await send({"type": EXTENSION, "head": (self.status_code, self.raw_headers), "script": self.script})
-            return
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        for step in self.script.steps:
-            if isinstance(step, Delay):
-                await asyncio.sleep(step.seconds)
-            elif isinstance(step, Chunk):
-                await send({"type": "http.response.body", "body": step.data, "more_body": True})
-        await send({"type": "http.response.body"})
+    @property
+    def made(self) -> _App | None:
+        """The application; None where nobody has asked for it yet."""
+        return vars(self).get("app")
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one request."""
+        return self.app(scope, receive, send)
 
 
 class _Collected:

@@ -14,14 +14,7 @@ from starlette.routing import Route
 from mockserver.journal import Journal
 from mockserver.limits import Limits
 from mockserver.problems import Problem, answer_problem
-
-HEALTH_PATH = "/health"
-JOURNAL_PATH = "/__journal"
-
-
-def is_control(path: str) -> bool:
-    """Whether this path is one of them."""
-    return path in (HEALTH_PATH, JOURNAL_PATH)
+from mockserver.stage import HEALTH_PATH, JOURNAL_PATH
 
 
 def control(journal: Journal, seed: int, limits: Callable[[], Limits | None]) -> Starlette:

@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
+from mockserver.asgi import Later
 from mockserver.faults import Errors, Outage, Plan, Slowness
 from mockserver.faults.decide import Faults
 from mockserver.journal import Entry, Journal, Scribe
 from mockserver.limits import Limit, LimitRule, Limits
-from mockserver.resources import application
-from mockserver.resources.idempotency import IdempotencyKeys
+from mockserver.resource_names import check_resources
 from mockserver.rules import Rules, Violation, check
 from mockserver.seen import Seen
 from mockserver.stage import Performance, Stage
@@ -29,7 +29,10 @@ from mockserver.stage import Stubs as Answering
 from mockserver.stubs import Stub, Stubs, stub
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
     from mockserver.players.in_process import StageTransport
+    from mockserver.resources.idempotency import IdempotencyKeys
 
 _P = ParamSpec("_P")
 
@@ -74,10 +77,19 @@ class Settings:
     on_entry: Callable[[Entry], None] | None = None
     time: Time = field(default_factory=Time)
 
+    def __post_init__(self) -> None:
+        check_resources(self.resources)
+
     def stage(self) -> Stage:
         """A stage on which nothing has happened yet."""
-        service = application(self.resources, self.seed, now=self.time.now, wall=self.time.wall, hold_keys=True)
-        keys: IdempotencyKeys = service.state.idempotency
+        service = Later(self._service)
+
+        def settled(seen: Seen) -> None:
+            # As long as the first answer is on its way, its key is in progress.
+            if service.made is not None:
+                keys: IdempotencyKeys = service.made.state.idempotency
+                keys.settled(seen)
+
         return Stage(
             application=service,
             journal=Journal(self.journal_size, self.scribe),
@@ -90,10 +102,14 @@ class Settings:
             outages=self.outages,
             faults=as_faults(self.faults),
             stubs=Stubs(self.stubs.list()) if isinstance(self.stubs, Stubs) else self.stubs,
-            # As long as the first answer is on its way, its key is in progress.
-            settled=keys.settled,
+            settled=settled,
             on_entry=self.on_entry,
         )
+
+    def _service(self) -> Starlette:
+        from mockserver.resources import application
+
+        return application(self.resources, self.seed, now=self.time.now, wall=self.time.wall, hold_keys=True)
 
 
 def _adding(make: Callable[_P, Stub]) -> Callable[Concatenate[Scene, _P], str]:

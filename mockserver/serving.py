@@ -17,13 +17,15 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.gate import Gate, bind
 from mockserver.players.connection import Connection
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 _THIS_MACHINE = "give an address of this machine, such as 127.0.0.1"
 

@@ -31,13 +31,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
-
-from starlette.types import ASGIApp
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mockserver.asgi import perform, processed, status_of
 from mockserver.chance import Chance
-from mockserver.control import control, is_control
 from mockserver.faults import Errors, Outage, Slowness
 from mockserver.faults.answers import problem_script, with_fields
 from mockserver.faults.decide import Faults, Strike
@@ -46,6 +44,12 @@ from mockserver.journal import Entry, Journal
 from mockserver.limits import Limits, Ruling
 from mockserver.seen import Seen
 from rest_api_client.script import Delay, Head, Raw, Refuse, Reset, Script, Upload
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+HEALTH_PATH = "/health"
+JOURNAL_PATH = "/__journal"
 
 MOST_BODY = 8 << 20
 """Bytes of a request's body that are kept; a longer one is answered 413."""
@@ -143,7 +147,6 @@ class Stage:
         self.settled = settled
         self.on_entry = on_entry
         self._application = application
-        self._control = control(journal, seed, lambda: self.limits)
         self._chance = Chance(seed)
         self._first: float | None = None
 
@@ -154,7 +157,7 @@ class Stage:
 
     def begin(self, head: Seen) -> Performance:
         """The head of a request has been received. The performance must be ended, whatever happens."""
-        if is_control(head.path):
+        if head.path in (HEALTH_PATH, JOURNAL_PATH):
             return Performance(self, head, None, _Plan())
         entry = self.journal.entry(head, self.clock())
         self.journal.open(entry)
@@ -181,6 +184,12 @@ class Stage:
     def answer_control(self, seen: Seen) -> Script:
         """What health and journal answer."""
         return perform(self._control, seen)
+
+    @cached_property
+    def _control(self) -> ASGIApp:
+        from mockserver.control import control
+
+        return control(self.journal, self.seed, lambda: self.limits)
 
     def _plan(self, seen: Seen, entry: Entry) -> _Plan:
         outage = self._outage(entry.arrived)

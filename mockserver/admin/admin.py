@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mockserver.admin.guard import Guard
 from mockserver.arguments import check_address
+from mockserver.asgi import Later
 from mockserver.gate import Gate
+from mockserver.players.on_h11 import H11Wire
 from mockserver.serving import Serving, listen
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from mockserver.server import MockServer
 
 _TOKEN = re.compile(r"([\w-]{43})?", re.ASCII)
@@ -77,10 +80,6 @@ class Admin:
         Raises:
             OSError: the port is taken, or the file cannot be written.
         """
-        # Only now, when the server itself answers already: they take their time.
-        from mockserver.admin.routes import admin_application
-        from mockserver.players.on_h11 import H11Wire
-
         listener = listen(self.settings.host, self.settings.port)
         self._port = listener.getsockname()[1]
         if self.settings.token_file is not None:
@@ -89,11 +88,18 @@ class Admin:
             except OSError:
                 listener.close()
                 raise
-        named = {"127.0.0.1", "localhost", "[::1]", self.url.removeprefix("http://").rpartition(":")[0]}
-        app = Guard(admin_application(self._server), self.token, {f"{name}:{self._port}" for name in named})
         # h11 is the stricter parser of the two, and here nobody is in a hurry.
-        self._serving = Serving(app, Gate(tls=None), protocol=H11Wire, loop="auto", name="mockserver admin")
+        self._serving = Serving(
+            Later(self._application), Gate(tls=None), protocol=H11Wire, loop="auto", name="mockserver admin"
+        )
         self._serving.start(listener)
+
+    def _application(self) -> ASGIApp:
+        from mockserver.admin.guard import Guard
+        from mockserver.admin.routes import admin_application
+
+        named = {"127.0.0.1", "localhost", "[::1]", self.url.removeprefix("http://").rpartition(":")[0]}
+        return Guard(admin_application(self._server), self.token, {f"{name}:{self._port}" for name in named})
 
     def stop(self) -> None:
         """Stop listening, and remove the token's file. Does nothing when it was not started."""

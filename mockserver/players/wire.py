@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
-from typing import Any, Protocol, cast
-
-from starlette.types import Receive, Scope, Send
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from mockserver.players.connection import EXTENSION, Connection
 from mockserver.players.plain import Plain, RawFields, plain
@@ -20,6 +18,9 @@ from mockserver.seen import Seen
 from mockserver.stage import MOST_BODY, Performance
 from rest_api_client.http.framing import Encoder, timeline
 from rest_api_client.script import Chunk, Close, Delay, End, Garbage, Head, Refuse, Reset, Script, Stale, Step
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 
 def _httptools() -> type[Any]:

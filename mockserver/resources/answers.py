@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mockserver.asgi import ScriptResponse
 from mockserver.resources.coding import negotiate
+from mockserver.resources.script_response import ScriptResponse
 from rest_api_client.script import Chunk, Delay, End, Head, Script, Step
 
 Handler = Callable[[Request], Awaitable[Response]]

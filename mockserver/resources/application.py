@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from mockserver.chance import Chance
 from mockserver.problems import answer_crash, answer_gone, answer_problem
+from mockserver.resource_names import check_resources
 from mockserver.resources import looking, streams
 from mockserver.resources.answering import Answering
 from mockserver.resources.auth import Auth
@@ -45,12 +46,12 @@ def application(
     Raises:
         ValueError: a resource with a senseless name or size.
     """
+    check_resources(resources)
     keys = IdempotencyKeys(now, hold=hold_keys)
     setting = Setting(chance=Chance(seed), now=now, wall=wall)
     families = (Answering(setting), Octets(setting), Auth(setting), OAuth(setting))
     fixed = [*looking.ROUTES, *streams.ROUTES, *(each for family in families for each in family.routes())]
-    reserved = frozenset({"health", *(each.path.split("/")[1] for each in fixed)})
-    records = Resources(resources, seed, wall=wall, keys=keys, reserved=reserved)
+    records = Resources(resources, seed, wall=wall, keys=keys)
     described = openapi(records.collections.values())
     app = Starlette(routes=[*fixed, described, *records.routes()], exception_handlers=HANDLERS)
     app.state.idempotency = keys

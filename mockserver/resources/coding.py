@@ -17,8 +17,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mockserver.asgi import ScriptResponse
 from mockserver.problems import Problem
+from mockserver.resources.script_response import ScriptResponse
 
 WORTHWHILE = 500
 _MOST_HEADER = 1_000

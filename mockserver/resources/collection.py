@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mockserver.problems import Problem
+from mockserver.resource_names import MOST_RECORDS
 from mockserver.resources.people import EPOCH, Population, Record
 
-MOST_RECORDS = 100_000
 MOST_KEPT_BYTES = 64 << 20
 MOST_FIELDS = 1_000
 _REMEMBERED = 20_000

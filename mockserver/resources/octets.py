@@ -19,13 +19,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mockserver.asgi import ScriptResponse
 from mockserver.problems import Problem
 from mockserver.resources.answers import Handler, dump, route, stream
 from mockserver.resources.bodies import seconds, whole_number
 from mockserver.resources.coding import encode
 from mockserver.resources.conditional import Validators, tag_of
 from mockserver.resources.people import EPOCH
+from mockserver.resources.script_response import ScriptResponse
 from mockserver.resources.setting import Setting
 from rest_api_client.script import Chunk, Delay, End, Head, Script, Step
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from mockserver.chance import Chance
+from mockserver.resource_names import REFERENCES
 from mockserver.resources.words import words
 
 Record = dict[str, object]
@@ -22,14 +23,6 @@ Record = dict[str, object]
 # Dates are counted from here and not from today: a record is the same tomorrow.
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 TEN_YEARS = 10 * 365 * 86400
-
-REFERENCES: Mapping[str, Mapping[str, str]] = {
-    "orders": {"userId": "users"},
-    "posts": {"userId": "users"},
-    "todos": {"userId": "users"},
-    "comments": {"postId": "posts"},
-}
-"""Which field of a resource refers to which other one that must be there. Orders name a product if there are any."""
 
 _THINGS = ("chair", "desk", "lamp", "kettle", "umbrella", "bicycle", "clock", "notebook", "backpack", "headphones")
 
@@ -39,10 +32,7 @@ class Population:
 
     Args:
         seed: decides every value.
-        sizes: how many records each resource begins with.
-
-    Raises:
-        ValueError: a resource refers to one that is not there, or empty.
+        sizes: how many records each resource begins with; checked (see `resource_names`).
     """
 
     def __init__(self, seed: int, sizes: Mapping[str, int]) -> None:
@@ -52,9 +42,6 @@ class Population:
 
     def _references(self, name: str) -> Mapping[str, str]:
         wanted = REFERENCES.get(name, {})
-        for other in wanted.values():
-            if self._sizes[name] and not self._sizes.get(other):
-                raise ValueError(f"{name} refer to {other}: add a resource {other} with at least one record")
         if name == "orders" and self._sizes.get("products"):
             return {**wanted, "productId": "products"}
         return {field: other for field, other in wanted.items() if other in self._sizes}

@@ -17,7 +17,6 @@ is, byte for byte, what was sent: RFC 9110, section 9.3.4.
 from __future__ import annotations
 
 import bisect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -30,7 +29,7 @@ from starlette.routing import Route
 from mockserver.problems import Problem
 from mockserver.resources.answers import dump, route
 from mockserver.resources.bodies import read_bytes, read_object
-from mockserver.resources.collection import MOST_RECORDS, Collection, Space
+from mockserver.resources.collection import Collection, Space
 from mockserver.resources.conditional import Validators, tag_of
 from mockserver.resources.idempotency import IdempotencyKeys
 from mockserver.resources.paging import PARAMETERS, Cursors, Listed, cut
@@ -40,7 +39,6 @@ from mockserver.resources.values import Condition, Order, condition, contains, m
 MOST_SEARCHED = 20_000
 MOST_PARAMETERS = 50
 MOST_SORTED = 5
-_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _JSON = "application/json"
 
 
@@ -62,11 +60,7 @@ class _Wish:
 
 
 class Resources:
-    """All collections of a server, and the routes to them.
-
-    Raises:
-        ValueError: a senseless name or size, or one that is taken.
-    """
+    """All collections of a server, and the routes to them."""
 
     def __init__(
         self,
@@ -75,10 +69,7 @@ class Resources:
         *,
         wall: Callable[[], float],
         keys: IdempotencyKeys,
-        reserved: frozenset[str] = frozenset(),
     ) -> None:
-        for name, size in sizes.items():
-            _check(name, size, reserved)
         population, space = Population(seed, sizes), Space()
         self.collections = {name: Collection(name, size, population, space, wall) for name, size in sizes.items()}
         self._cursors = Cursors(seed)
@@ -300,13 +291,3 @@ def _check_fields(collection: Collection, sent: Record) -> None:
     for name, other in collection.references.items():
         if sent.get(name) is not None and sent[name] not in other:
             raise Problem(422, f"{name} refers to {other.name}/{sent[name]!r:.40}, which there is not")
-
-
-def _check(name: str, size: int, reserved: frozenset[str]) -> None:
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in reserved:
-        raise ValueError(
-            f"a resource is named by small letters, digits, - and _, not {name!r}; "
-            f"taken are {', '.join(sorted(reserved))}"
-        )
-    if type(size) is not int or not 0 <= size <= MOST_RECORDS:
-        raise ValueError(f"resource {name} must have from 0 to {MOST_RECORDS} records, not {size!r}")

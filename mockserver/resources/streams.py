@@ -10,9 +10,9 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mockserver.asgi import ScriptResponse
 from mockserver.resources.answers import ANY, dump, route, stream
 from mockserver.resources.bodies import seconds, whole_number
+from mockserver.resources.script_response import ScriptResponse
 from rest_api_client.script import Chunk, Delay, End, Head, Script
 
 

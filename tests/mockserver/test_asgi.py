@@ -14,7 +14,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from mockserver.asgi import NeedsLoop, ScriptResponse, perform, processed, script_of, status_of
+from mockserver.asgi import NeedsLoop, perform, processed, script_of, status_of
+from mockserver.resources.script_response import ScriptResponse
 from mockserver.seen import Seen
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.script import Chunk, Delay, End, Head, Refuse, Reset, Script

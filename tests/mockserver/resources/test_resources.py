@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockserver import MockServer
+from mockserver.resource_names import RESERVED
+from mockserver.resources import application
 from tests.mockserver.conftest import Stage
 
 
@@ -173,6 +175,13 @@ def test_no_json_at_all_makes_it_crash(method: str, path: str, body: Any) -> Non
     """Whatever is sent is stored or refused."""
     answer = Stage().ask(method, path, content=json.dumps(body), headers={"content-type": "application/json"})
     assert answer.status_code in (200, 201, 405, 422)
+
+
+def test_no_resource_takes_the_path_of_a_route() -> None:
+    """The names that are reserved are those of the routes, all of them."""
+    segments = {route.path.split("/")[1] for route in application({}).routes}  # type: ignore[attr-defined]
+    assert segments - RESERVED == {"openapi.json"}  # which no name can be
+    assert RESERVED - segments == {"health"}
 
 
 @pytest.mark.parametrize(
