@@ -151,6 +151,20 @@ def test_a_streaming_call_leaves_the_body_unread(world: World[VirtualClock]) -> 
     world.run(body)
 
 
+def test_a_stream_goes_on_where_it_was_left(world: World[VirtualClock]) -> None:
+    """Read in two turns, it gives each byte once."""
+
+    async def body() -> None:
+        script = Script(Head(200), Chunk(b"one"), Chunk(b"two"), Chunk(b"three"), End())
+        response, transport = await call(world, script, stream=True)
+        assert await anext(aiter(response.stream)) == b"one"
+        assert [piece async for piece in response.stream] == [b"two", b"three"]
+        await response.stream.aclose()
+        assert gave_back(transport)
+
+    world.run(body)
+
+
 def test_a_streaming_bomb_is_stopped_by_its_ratio(world: World[VirtualClock]) -> None:
     """What no limit on size stops, the ratio does."""
 
