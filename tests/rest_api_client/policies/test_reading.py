@@ -240,18 +240,6 @@ def test_a_body_that_nobody_began_to_read_is_closed(world: World[VirtualClock]) 
     assert [stream.closed for stream in transport.streams] == [1]
 
 
-def test_a_body_that_was_left_goes_on_where_it_was(world: World[VirtualClock]) -> None:
-    """Whoever asks a stream for its pieces again gets those that are left."""
-
-    async def body() -> list[bytes]:
-        script = Script(Head(200), Chunk(b"one"), Chunk(b"two"), Chunk(b"three"), End())
-        response, _ = await call(world, script, stream=True)
-        first = await anext(aiter(response.stream))
-        return [first, *[piece async for piece in response.stream]]
-
-    assert world.run(body) == [b"one", b"two", b"three"]
-
-
 def test_an_answer_without_a_stream_stays_as_it_is(world: World[VirtualClock]) -> None:
     """A policy may answer from memory: nothing is decoded or read again."""
     response = Response(200, headers=Headers(GZIP), content=b"plain")
