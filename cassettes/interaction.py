@@ -12,13 +12,14 @@ server was never heard to the end, and what it would have said is not known.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import chain
 from typing import TypeAlias
 
 from cassettes.errors import CassetteError
 from rest_api_client import exceptions
 from rest_api_client.exceptions import APIError
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.script import Chunk, Delay, End, Head, Script
 
 Fields: TypeAlias = tuple[tuple[str, str], ...]

@@ -3,10 +3,9 @@ written can be read again."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cassettes.errors import CassetteError
 from rest_api_client.checks import check_whole
+from rest_api_client.lazy_dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, lru_cache
 from typing import Any, Protocol, TypeAlias, cast
 from urllib.parse import parse_qsl
@@ -22,6 +22,7 @@ from cassettes.errors import CassetteError
 from cassettes.interaction import Asked
 from cassettes.messages import decoded
 from cassettes.redaction import PLACEHOLDER, WILD, is_secret, masked_text
+from rest_api_client.lazy_dataclasses import dataclass
 
 OwnMatcher: TypeAlias = Callable[[Asked, Asked], bool | str | None]
 """(the request, a recorded one) -> False, or words, where they differ."""

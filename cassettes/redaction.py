@@ -18,7 +18,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from urllib.parse import quote, quote_plus, unquote
 
 from cassettes.errors import CassetteError
@@ -40,6 +40,7 @@ from cassettes.secrets import (
 from cassettes.spots import Edit, apply, body_edits, in_fields, in_uri, ordered
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.redaction import is_secret_name
+from rest_api_client.lazy_dataclasses import dataclass
 
 __all__ = [
     "DEFAULT_REDACTION",

@@ -17,7 +17,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -32,6 +31,7 @@ from cassettes.matching import Matching
 from cassettes.names import SUFFIXES, cassette_path
 from cassettes.redaction import Redaction, Vault
 from rest_api_client.clock import SYSTEM
+from rest_api_client.lazy_dataclasses import dataclass
 
 Mode: TypeAlias = Literal["none", "once", "new", "all", "refresh"]
 OnExpiry: TypeAlias = Literal["warn", "fail"]

@@ -8,9 +8,10 @@ replaced, because the file of a private key is soon named by mistake.
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from rest_api_client.lazy_dataclasses import dataclass
 
 _MAKER: Final = "mockserver, for one run"
 """Stands in each certificate of an authority made here: by this a file is known that nobody will miss."""

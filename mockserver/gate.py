@@ -27,10 +27,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 from mockserver.players.connection import FAREWELL, LINGER_0
+from rest_api_client.lazy_dataclasses import dataclass
 
 BACKLOG = 2048
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 from mockserver.asgi import Later
@@ -27,6 +27,7 @@ from mockserver.seen import Seen
 from mockserver.stage import Performance, Stage
 from mockserver.stage import Stubs as Answering
 from mockserver.stubs import Stub, Stubs, stub
+from rest_api_client.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

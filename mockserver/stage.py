@@ -30,7 +30,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -43,6 +43,7 @@ from mockserver.faults.fault import EMPTY
 from mockserver.journal import Entry, Journal
 from mockserver.limits import Limits, Ruling
 from mockserver.seen import Seen
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.script import Delay, Head, Raw, Refuse, Reset, Script, Upload
 
 if TYPE_CHECKING:

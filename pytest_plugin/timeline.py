@@ -14,11 +14,12 @@ it is made, and bodies and credentials never get here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from rest_api_client.events import AttemptEnded, CallEnded, CallStarted, Event, Queued, RateLimited, RetryDecided
 from rest_api_client.http.redaction import redact_url
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.reasons import CANCELLED, OK, RETRY, RETURN
 from rest_api_client.telemetry import describe
 

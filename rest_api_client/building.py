@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
@@ -19,6 +18,7 @@ from rest_api_client.http.headers import Headers
 from rest_api_client.http.serializers import Serializer
 from rest_api_client.http.urls import URL, Origin, Userinfo, join, quoted, scalar, split_userinfo
 from rest_api_client.idempotency import IdempotencyKey, KeyStyle, as_key
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import IDEMPOTENCY_KEY, Request
 from rest_api_client.options import RequestOptions
 from rest_api_client.policies.credentials import withhold_echo, withhold_headers, withhold_params

@@ -7,7 +7,7 @@ refuses to suspend. Nothing here knows which of the two it serves, but for the e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from random import Random, SystemRandom  # noqa: TID251  the one place where a client's source of chance is made
 from typing import Any, Literal, TypeAlias, Unpack, cast
 
@@ -25,6 +25,7 @@ from rest_api_client.hooks import attempt_hooks, checked, overridden, settle
 from rest_api_client.http.cookies import CookieJar
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.urls import Userinfo
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.middleware import as_middleware
 from rest_api_client.models import Request, Response
 from rest_api_client.options import OPTION_NAMES, RequestOptions

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack, cast
 
 from rest_api_client.auth.schemes import AuthTypes
@@ -25,6 +25,7 @@ from rest_api_client.http.serializers import Serializer
 from rest_api_client.http.urls import encode_params
 from rest_api_client.idempotency import KeyStyle, check_key_style
 from rest_api_client.keywords import FLAT, read_variables, refuse_contradictions, wholes_of
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.middleware import MiddlewareTypes
 from rest_api_client.outcome import Classify, classify_http
 from rest_api_client.pipeline import Policy

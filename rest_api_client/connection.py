@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TypeAlias
 
 from rest_api_client.checks import check_at_least, check_flag, check_whole
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 
 Verify: TypeAlias = bool | str | Path | ssl.SSLContext
 """True: certifi's CAs, or SSL_CERT_FILE / SSL_CERT_DIR; "system": the operating system's trust store; a path: a CA

@@ -7,12 +7,13 @@ call's own, and a fresh one per attempt. Policies read time, chance and options 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import field
 from random import Random as Random  # noqa: TID251  the type alone, for all who are handed a generator
 from typing import TYPE_CHECKING, Any, Final
 
 from rest_api_client.events import Event, Sink
 from rest_api_client.exceptions import DeadlineExceeded, HookError
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Attempt, Note, Request, Response
 from rest_api_client.outcome import Classify, Kind, Outcome, classify_http
 from rest_api_client.reasons import IN_FLIGHT

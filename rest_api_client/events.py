@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Attempt
 
 

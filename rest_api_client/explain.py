@@ -7,10 +7,10 @@ breaker may open and a token be taken before the request is really made.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from rest_api_client.forecast import Forecast
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request
 from rest_api_client.reasons import NO_TIME, OK
 

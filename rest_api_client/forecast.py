@@ -7,9 +7,10 @@ nothing: no token is taken, no probe admitted, no line entered. What it says is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.reasons import OK
 
 if TYPE_CHECKING:

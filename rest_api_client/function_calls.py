@@ -11,13 +11,14 @@ import inspect
 import logging
 from collections.abc import Callable, Sequence
 from contextvars import Token
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, TypeVar
 
 from rest_api_client.context import Call, Context, Random
 from rest_api_client.events import Sink, fan_out
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.urls import URL
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Classify
 from rest_api_client.pipeline import Pipeline, Policy

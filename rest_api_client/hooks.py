@@ -10,11 +10,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rest_api_client.context import Context
 from rest_api_client.exceptions import ConfigurationError, HookError
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Policy, Stage
 from rest_api_client.typing import Proceed

@@ -12,12 +12,13 @@ a structured string, that is, in double quotes (RFC 9651, section 3.3.3); most p
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 from rest_api_client.context import Random
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.headers import Headers
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import IDEMPOTENCY_KEY
 
 KeyStyle: TypeAlias = Literal["plain", "quoted"]

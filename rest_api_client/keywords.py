@@ -8,13 +8,14 @@ there. Saying the same thing twice and differently is an error, never a silent c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from rest_api_client.checks import check_whole
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.redaction import MASK
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.redirects import Redirects
 from rest_api_client.policies.retry import RetryConfig

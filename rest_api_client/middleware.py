@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 from rest_api_client.context import Context
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.hooks import send
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage, answered
 from rest_api_client.runtime import run_sync

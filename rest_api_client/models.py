@@ -11,7 +11,7 @@ import dataclasses
 import json
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from rest_api_client.exceptions import (
@@ -31,6 +31,7 @@ from rest_api_client.http.rate_limit_fields import asked_wait
 from rest_api_client.http.redaction import body_start, redact_url
 from rest_api_client.http.serializers import JSON_SERIALIZER, Serializer, convert
 from rest_api_client.http.urls import URL, Origin
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.reasons import IN_FLIGHT, OK, RETURN
 
 if TYPE_CHECKING:

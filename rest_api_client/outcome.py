@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -28,6 +28,7 @@ from rest_api_client.exceptions import (
 )
 from rest_api_client.http.rate_limit_fields import read_fields
 from rest_api_client.http.resets import server_now
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.reasons import (
     BULKHEAD_FULL,

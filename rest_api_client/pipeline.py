@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Sequence
 from copy import copy
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import IntEnum
 from functools import partial
 from inspect import isawaitable
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from rest_api_client.attempts import AttemptLevel, Terminal
 from rest_api_client.exceptions import ConfigurationError, HookError
 from rest_api_client.forecast import Forecast, Foresighted
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.transport import Transport
 from rest_api_client.typing import Proceed

@@ -27,7 +27,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from rest_api_client.attempts import drain
@@ -37,6 +37,7 @@ from rest_api_client.exceptions import APIError, RemoteProtocolError, TransportE
 from rest_api_client.http.bodies import finish_both
 from rest_api_client.http.dates import parse_http_date
 from rest_api_client.http.headers import Headers
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Policy, Stage
 from rest_api_client.policies.deadline import Deadline

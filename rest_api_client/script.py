@@ -19,16 +19,17 @@ import base64
 import re
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias, cast
 
 from rest_api_client.checks import check_above_zero, check_at_least
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.utils import unknown
 
 VERSION = 1
-_LINE = re.compile(r"[^\r\n\u0100-\U0010ffff]*")
+_LINE = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\xff]*")
 
 
 def _check_data(data: object, step: str) -> None:

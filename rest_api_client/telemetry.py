@@ -15,7 +15,7 @@ import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rest_api_client.context import Context
 from rest_api_client.events import (
@@ -44,6 +44,7 @@ from rest_api_client.events import (
 )
 from rest_api_client.forks import in_child
 from rest_api_client.http.redaction import redact_url
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.reasons import (

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from rest_api_client.checks import check_above_zero
 from rest_api_client.exceptions import DeadlineExceeded
+from rest_api_client.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from rest_api_client.clock import Clock

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from mockserver.asgi import Later
 from mockserver.gate import Gate
 from mockserver.players.on_h11 import H11Wire
 from mockserver.serving import Serving, listen
+from rest_api_client.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
 from mockserver.demo.records import UNSENT, Attempt, Record
 from mockserver.demo.stage import Seen
 from mockserver.journal import Entry, busiest
+from rest_api_client.lazy_dataclasses import dataclass
 
 Name = tuple[str | None, int | None]
 """Call id and attempt number: one request."""

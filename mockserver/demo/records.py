@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rest_api_client.events import AttemptEnded, CallEnded, CallStarted, Event, RetryDecided
+from rest_api_client.lazy_dataclasses import dataclass
 
 UNSENT = frozenset({"circuit open", "rate limited"})
 """Reasons of attempts that the chain stopped before they reached the wire."""

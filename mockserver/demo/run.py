@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from mockserver.demo.records import Record, Result, Witness
@@ -18,6 +17,7 @@ from rest_api_client.client import APIClient
 from rest_api_client.config import APIConfig
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.exceptions import APIError
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Response
 from rest_api_client.options import RequestOptions
 from rest_api_client.policies.backoff import ExponentialBackoff

@@ -12,10 +12,10 @@ import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from mockserver.journal import Entry
+from rest_api_client.lazy_dataclasses import dataclass
 
 READY = "mockserver ready on "
 START_TIMEOUT = 15.0

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from mockserver.chance import Chance
@@ -30,6 +29,7 @@ from mockserver.faults.plan import Plan
 from mockserver.faults.rules import Counting, FaultRule, Place
 from mockserver.faults.schedule import Door
 from mockserver.seen import Seen
+from rest_api_client.lazy_dataclasses import dataclass
 
 REMEMBERED_STRIKES = 10_000
 

@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal, TypeAlias
 
 from mockserver.faults.answers import problem_script
 from mockserver.faults.text import Call, build, read, write
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.script import Chunk, End, Head, Refuse, Reset, Script
 from rest_api_client.utils import unknown
 

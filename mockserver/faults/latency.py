@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, Final, Protocol, runtime_checkable
+
+from rest_api_client.lazy_dataclasses import dataclass
 
 _NORMAL = NormalDist()
 _Z95 = _NORMAL.inv_cdf(0.95)

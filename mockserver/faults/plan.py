@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal, TypeAlias
 
 from mockserver.faults.fault import Catalogue, naming
@@ -20,6 +20,7 @@ from mockserver.faults.scenarios import SCENARIOS
 from mockserver.faults.schedule import Phase, Schedule
 from mockserver.faults.text import Call, Vocabulary, build, read_line, write
 from mockserver.seen import Seen
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.utils import unknown
 
 Zero: TypeAlias = Literal["first", "start"]

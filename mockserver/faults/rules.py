@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Literal, TypeAlias, get_args
@@ -33,6 +33,7 @@ from typing import Literal, TypeAlias, get_args
 from mockserver.faults.fault import Effect, Fault, unchanged, usual_effect
 from mockserver.faults.latency import Slowness
 from mockserver.seen import Seen
+from rest_api_client.lazy_dataclasses import dataclass
 
 Place: TypeAlias = tuple[str, str, str, int, int]
 """Method, path, query, which call on this target (counted from 0), which attempt (counted from 1)."""

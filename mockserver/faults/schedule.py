@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias, get_args
 
 from mockserver.faults.latency import Slowness
 from mockserver.faults.rules import FaultRule
+from rest_api_client.lazy_dataclasses import dataclass
 
 Door: TypeAlias = Literal["open", "refused", "swallowed"]
 """What new connections meet: a listener, nobody, or silence."""

@@ -6,7 +6,8 @@ Whether a fault strikes is never drawn from a stream but computed from the seed 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from rest_api_client.lazy_dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

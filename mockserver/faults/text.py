@@ -23,9 +23,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any, Final, NoReturn, TypeAlias
 
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.utils import unknown
 
 LONGEST: Final = 10_000

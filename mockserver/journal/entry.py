@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import TypedDict
+
+from rest_api_client.lazy_dataclasses import dataclass
 
 
 @dataclass(slots=True, kw_only=True)

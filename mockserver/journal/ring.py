@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from email.utils import parsedate_to_datetime
 from operator import attrgetter
 from typing import Unpack
@@ -25,6 +25,7 @@ import anyio.to_thread
 from mockserver.journal.entry import Entry, Wanted
 from mockserver.journal.scribe import Scribe
 from mockserver.seen import Seen
+from rest_api_client.lazy_dataclasses import dataclass
 
 # Beyond these, the numbering of calls per target (see Entry.call) forgets the longest unused and starts anew.
 REMEMBERED_TARGETS = 10_000

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
 
 from mockserver.journal.entry import Entry
 from mockserver.seen import Seen
+from rest_api_client.lazy_dataclasses import dataclass
 
 CREDENTIAL_FIELDS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token", "x-csrf-token"}

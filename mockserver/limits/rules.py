@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from mockserver.faults.answers import problem_script, with_fields
@@ -28,6 +28,7 @@ from mockserver.limits.perkey import PerKey
 from mockserver.limits.together import admit_all
 from mockserver.limits.verdict import Limit, Verdict, check_cost, whole_seconds
 from mockserver.seen import Seen
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.script import Chunk, End, Head, Script
 
 

@@ -15,8 +15,9 @@ A limit belongs to one server and is asked on its loop: there is no lock.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+from rest_api_client.lazy_dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

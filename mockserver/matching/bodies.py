@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from mockserver.matching.patterns import patience
 from mockserver.matching.values import Value, value_of
 from mockserver.seen import Seen
 from rest_api_client.checks import check_flag
+from rest_api_client.lazy_dataclasses import dataclass
 
 LONGEST_BODY: Final = 1 << 20
 _MOST_LINES = 10

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -20,6 +20,7 @@ from mockserver.matching.patterns import compile_pattern, find, patience
 from mockserver.matching.values import Value, value_of
 from mockserver.seen import Seen
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.utils import MASK, is_secret_name
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
 from mockserver.matching.bodies import judge
@@ -14,6 +14,7 @@ from mockserver.matching.patterns import patience
 from mockserver.matching.values import Absent, Present, Value
 from mockserver.seen import Seen
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from mockserver.matching.queries import Query
@@ -37,7 +38,7 @@ class JsonPath(Matcher):
     """
 
     path: str
-    value: Any = Present()  # noqa: RUF009 (a frozen value)
+    value: Any = Present()
     _query: Query = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

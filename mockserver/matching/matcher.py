@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from mockserver.matching.patterns import patience
 from mockserver.seen import Seen
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 
 _NOTHING: Mapping[str, str] = {}
 _LONGEST_SHOWN = 200

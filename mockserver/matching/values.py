@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from mockserver.matching.patterns import LONGEST_SUBJECT, MOST_SECONDS, compile_pattern, find
 from rest_api_client.checks import check_flag
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     import regex

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import NamedTuple
 
 from mockserver.journal import Entry
 from mockserver.rules.calls import calls
 from mockserver.rules.repeats import IDEMPOTENT
+from rest_api_client.lazy_dataclasses import dataclass
 
 HERD_STEP = 0.1
 """Seconds that a bar of the herd histogram stands for."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator, KeysView
-from dataclasses import dataclass
 from datetime import datetime
 
 from mockserver.problems import Problem
 from mockserver.resource_names import MOST_RECORDS
 from mockserver.resources.people import EPOCH, Population, Record
+from rest_api_client.lazy_dataclasses import dataclass
 
 MOST_KEPT_BYTES = 64 << 20
 MOST_FIELDS = 1_000

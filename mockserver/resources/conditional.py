@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from mockserver.problems import Problem
 from rest_api_client.http.dates import format_http_date, parse_http_date
+from rest_api_client.lazy_dataclasses import dataclass
 
 CODINGS = ("gzip", "deflate", "br", "zstd")
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')

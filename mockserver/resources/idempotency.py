@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,6 +25,7 @@ from mockserver.problems import Problem
 from mockserver.resources.answers import Handler
 from mockserver.resources.bodies import read_bytes
 from mockserver.seen import Seen
+from rest_api_client.lazy_dataclasses import dataclass
 
 DAY = 86_400.0
 MOST_KEYS = 10_000

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from mockserver.problems import Problem
+from rest_api_client.lazy_dataclasses import dataclass
 
 MOST_PARTS = 1_000
 MOST_HEAD = 8_192

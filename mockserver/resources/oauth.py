@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote_plus
 
 from starlette.requests import Request
@@ -26,6 +25,7 @@ from mockserver.resources.answers import ANY, dump, route
 from mockserver.resources.auth import REALM, basic_credentials, bearer_token
 from mockserver.resources.bodies import read_bytes, whole_number
 from mockserver.resources.setting import Setting
+from rest_api_client.lazy_dataclasses import dataclass
 
 MOST_TOKENS = 10_000
 LIFETIME = 3600

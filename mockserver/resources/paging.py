@@ -17,13 +17,13 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from starlette.datastructures import URL, QueryParams
 
 from mockserver.problems import Problem
 from mockserver.resources.bodies import whole_number
+from rest_api_client.lazy_dataclasses import dataclass
 
 MOST_PER_PAGE = 100
 STYLES = ({"page", "per_page"}, {"offset", "limit"}, {"cursor", "limit"})

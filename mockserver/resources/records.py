@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from starlette.datastructures import QueryParams
@@ -35,6 +34,7 @@ from mockserver.resources.idempotency import IdempotencyKeys
 from mockserver.resources.paging import PARAMETERS, Cursors, Listed, cut
 from mockserver.resources.people import Population, Record
 from mockserver.resources.values import Condition, Order, condition, contains, merge, select
+from rest_api_client.lazy_dataclasses import dataclass
 
 MOST_SEARCHED = 20_000
 MOST_PARAMETERS = 50

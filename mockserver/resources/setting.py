@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from starlette.requests import Request
 
 from mockserver.chance import Chance
+from rest_api_client.lazy_dataclasses import dataclass
 
 _REMEMBERED = 10_000
 

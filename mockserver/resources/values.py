@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from mockserver.resources.people import Record
+from rest_api_client.lazy_dataclasses import dataclass
 
 Key = tuple[int, float | str]
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")

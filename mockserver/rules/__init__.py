@@ -19,7 +19,7 @@ All are made so that they rather acquit: a rule that is on without being asked m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import TypeAlias
 
 from mockserver.journal import Entry
@@ -33,6 +33,7 @@ from mockserver.rules.origins import CredentialsKept
 from mockserver.rules.repeats import NothingTwice, OneBodyPerKey
 from mockserver.rules.retry_after import RetryAfterKept
 from mockserver.rules.violation import BadBehaviour, Violation, enforce, format_violations, say
+from rest_api_client.lazy_dataclasses import dataclass
 
 Rule: TypeAlias = Callable[[Sequence[Entry]], Iterable[Violation]]
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from mockserver.limits import FixedWindow, Limit, SlidingWindow, Together, TokenBucket
+from rest_api_client.lazy_dataclasses import dataclass
 
 
 @runtime_checkable

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from typing import TypeAlias
 
 from mockserver.journal import Entry
+from rest_api_client.lazy_dataclasses import dataclass
 
 WINDOW = 60.0
 """Seconds after which an equal request is no longer taken for another attempt."""

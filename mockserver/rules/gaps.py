@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from statistics import fmean, median
 
 from mockserver.journal import Entry
 from mockserver.rules.calls import calls
 from mockserver.rules.violation import Violation
+from rest_api_client.lazy_dataclasses import dataclass
 
 LEAST_CALLS = 20
 FEW = 0.9

@@ -14,12 +14,12 @@ Each caller is judged by itself, and each request counts as one, whatever it cos
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from mockserver.journal import Entry
 from mockserver.rules.bounds import Bound
 from mockserver.rules.violation import Violation
+from rest_api_client.lazy_dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

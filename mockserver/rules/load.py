@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from mockserver.journal import Entry
 from mockserver.rules.calls import Call, calls
 from mockserver.rules.violation import Violation
+from rest_api_client.lazy_dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

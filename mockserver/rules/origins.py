@@ -8,10 +8,10 @@ hold digests only; equal ones are made of the same credential. What only the oth
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from mockserver.journal import Entry
 from mockserver.rules.violation import Violation
+from rest_api_client.lazy_dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

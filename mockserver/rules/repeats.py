@@ -11,11 +11,11 @@ An idempotency key names one request: with another body it is a mistake of the c
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from mockserver.journal import Entry
 from mockserver.rules.calls import Call, calls
 from mockserver.rules.violation import Violation
+from rest_api_client.lazy_dataclasses import dataclass
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 

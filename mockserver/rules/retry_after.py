@@ -11,10 +11,10 @@ the same connection, and in process, whoever sends has read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from mockserver.journal import Entry
 from mockserver.rules.violation import Violation, wait_asked
+from rest_api_client.lazy_dataclasses import dataclass
 
 _STANDING = 32
 """Unexpired Retry-Afters that are remembered of one caller and target: a hammering client collects thousands."""

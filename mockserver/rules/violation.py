@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mockserver.journal import Entry
+from rest_api_client.lazy_dataclasses import dataclass
 
 _SHOWN = 6
 """Requests that a message lists; of more, the first and the number of the others."""

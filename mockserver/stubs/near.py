@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from mockserver.matching.matcher import Mismatch, shown
 from mockserver.seen import Seen
+from rest_api_client.lazy_dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

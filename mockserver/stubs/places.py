@@ -15,13 +15,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, cast
 from urllib.parse import quote
 
 from mockserver.matching.comparing import too_deep
 from mockserver.seen import Seen
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.utils import unknown
 
 LONGEST_VALUE: Final = 16_384

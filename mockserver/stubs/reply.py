@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, TypeAlias, cast
 
 from mockserver.matching.comparing import check_json
@@ -16,6 +16,7 @@ from mockserver.seen import Seen
 from mockserver.stubs.places import Filling, has_places, path_names
 from rest_api_client.checks import check_at_least, check_flag
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.script import Chunk, Delay, End, Head, Script, Step
 from rest_api_client.typing import UNSET
 

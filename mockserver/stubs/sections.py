@@ -6,11 +6,12 @@ import base64
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from mockserver.stubs.documents import Located, plain
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.utils import unknown
 
 LONGEST_MESSAGE: Final = 1000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from mockserver.matching.fields import Method, Path
@@ -12,6 +11,7 @@ from mockserver.seen import Seen
 from mockserver.stubs.reply import Fault, Fields, Reply
 from rest_api_client.checks import check_flag, check_whole
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.script import Script
 from rest_api_client.typing import UNSET
 from rest_api_client.utils import unknown

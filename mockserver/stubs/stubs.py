@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from heapq import nsmallest
 from typing import Final
 
@@ -23,6 +23,7 @@ from mockserver.stubs.near import Near, described
 from mockserver.stubs.reply import Reply
 from mockserver.stubs.stub import STARTED, Answer, State, Stub
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.script import Script
 from rest_api_client.utils import unknown
 

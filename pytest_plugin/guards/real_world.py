@@ -29,7 +29,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -37,6 +36,7 @@ import anyio
 
 from pytest_plugin.guards.callers import Sight, place
 from pytest_plugin.guards.network import RealWorld, Watcher, by, shown, watching
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.virtual.clock import VirtualClock
 from rest_api_client.virtual.loop import VirtualLoop
 

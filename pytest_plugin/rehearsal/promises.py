@@ -10,7 +10,6 @@ recovery   when the trouble is over, so is the client's: a call to a healthy ser
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -18,6 +17,7 @@ import httpx
 from mockserver.rules import Violation
 from pytest_plugin.rehearsal.running import Called, Run
 from rest_api_client.exceptions import APIError, ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from mockserver.journal import Entry

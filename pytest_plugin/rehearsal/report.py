@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from mockserver.rules import Violation, format_violations
@@ -11,6 +11,7 @@ from pytest_plugin.rehearsal.running import Called
 from pytest_plugin.rehearsal.schedule import FaultSchedule
 from pytest_plugin.timeline import Arrived, Kind, Served, Timeline, Tried, arrived
 from pytest_plugin.timeline import Called as Drawn
+from rest_api_client.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, TypeAlias
 
 import httpx
@@ -23,6 +23,7 @@ import httpx
 from pytest_plugin.rehearsal.backstage import CALL, Backstage
 from pytest_plugin.rehearsal.workload import Ask, Workload, ask_client
 from rest_api_client.exceptions import APIError
+from rest_api_client.lazy_dataclasses import dataclass
 
 Outcome: TypeAlias = Literal["answered", "failed", "cancelled", "hung"]
 Making: TypeAlias = Callable[[Backstage], Any]

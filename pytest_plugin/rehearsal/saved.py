@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -35,6 +34,7 @@ from mockserver.seen import Seen
 from mockserver.stubs import Stub
 from pytest_plugin.rehearsal.report import RehearsalFailed, Report
 from pytest_plugin.rehearsal.schedule import FaultSchedule
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.script import Refuse, Reset, Script, Stale
 
 FOLDER = ".rehearsals"

@@ -17,7 +17,7 @@ import binascii
 import math
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, cast
@@ -41,6 +41,7 @@ from mockserver.faults.latency import EvenLatency
 from mockserver.faults.plan import vocabulary
 from mockserver.faults.text import build, read, read_line, write
 from mockserver.limits import Limit, SlidingWindow, TokenBucket
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.utils import unknown
 
 VERSION: Final = "r1"

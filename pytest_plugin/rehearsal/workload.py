@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from rest_api_client.lazy_dataclasses import dataclass
 
 BODIED = frozenset({"POST", "PUT", "PATCH"})
 

@@ -16,13 +16,14 @@ import hashlib
 import itertools
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from random import Random  # noqa: TID251  the type only: the generator itself is handed in
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from rest_api_client.auth.flow import Auth, Flow, checked_text, fingerprint
 from rest_api_client.http.urls import Origin
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 
 if TYPE_CHECKING:

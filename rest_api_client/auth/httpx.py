@@ -11,7 +11,7 @@ The protocol is taken by its shape, so the schemes of httpx's successor httpx2 f
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 import httpx
@@ -21,6 +21,7 @@ from rest_api_client.exceptions import ClosedError, ConfigurationError
 from rest_api_client.http.bodies import Body, BytesBody, OneShotBody
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.urls import URL
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.runtimes.sync import SyncRuntime
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from rest_api_client.attempts import close
@@ -24,6 +24,7 @@ from rest_api_client.exceptions import APIError, ClosedError, ConfigurationError
 from rest_api_client.forecast import Forecast
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.redaction import learn_secret_name
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.credentials import without_parameter

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines.passage import Passage, Patience
 from rest_api_client.exceptions import PoolTimeout
 from rest_api_client.http.urls import Origin
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.runtime import Event
 
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +36,7 @@ from rest_api_client.exceptions import (
 from rest_api_client.http.bodies import Body
 from rest_api_client.http.framing import Encoder, bodiless, framing_fields, timeline
 from rest_api_client.http.headers import Headers
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.script import (
     Chunk,

@@ -15,7 +15,7 @@ import importlib.util
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +23,7 @@ from rest_api_client.connection import ConnectionOptions
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.redaction import redact_url
 from rest_api_client.http.urls import URL
+from rest_api_client.lazy_dataclasses import dataclass
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from rest_api_client.engines.played import Play, check_playable
 from rest_api_client.exceptions import ConfigurationError, ConnectError
 from rest_api_client.http.headers import Headers, HeaderTypes
 from rest_api_client.http.serializers import JSON_SERIALIZER
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.script import Chunk, Delay, End, Head, Script, Upload
 from rest_api_client.transport import Capability, Exchange

@@ -6,10 +6,11 @@ it is large.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rest_api_client.checks import check_above_zero, check_whole
 from rest_api_client.exceptions import ResponseTooLarge
+from rest_api_client.lazy_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.forks import in_child
 from rest_api_client.http.dates import parse_cookie_date
 from rest_api_client.http.public_suffixes import is_public_suffix
+from rest_api_client.lazy_dataclasses import dataclass
 
 MAX_BYTES = 4096
 MAX_ATTRIBUTE = 1024

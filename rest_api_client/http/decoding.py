@@ -19,13 +19,13 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
 from rest_api_client.exceptions import DecodeError, ResponseTooLarge
 from rest_api_client.http.body_limits import BodyLimits, BodyMeter
+from rest_api_client.lazy_dataclasses import dataclass
 
 PIECE = 64 * 1024
 """The most bytes that are ever given at once."""

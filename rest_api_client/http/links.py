@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from rest_api_client.lazy_dataclasses import dataclass
 
 _QUOTED = r'"(?:[^"\\]|\\.)*+"?+'
 _PART = re.compile(rf"(?:<[^>]*+>?+|{_QUOTED}|[^<\",])++", re.DOTALL)

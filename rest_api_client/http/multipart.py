@@ -12,7 +12,6 @@ from __future__ import annotations
 import mimetypes
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from random import Random  # noqa: TID251  the type only: the generator itself is handed in
 from typing import cast
@@ -20,6 +19,7 @@ from typing import cast
 from rest_api_client.exceptions import ClosedError, ConfigurationError
 from rest_api_client.http.bodies import Body, raw_body
 from rest_api_client.http.headers import Headers
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.typing import FilesTypes, FileTypes
 
 UNKNOWN_TYPE = "application/octet-stream"

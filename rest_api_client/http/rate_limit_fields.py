@@ -21,12 +21,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.resets import LONGEST, read_reset, server_now
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.utils import parse_retry_after
 
 REQUESTS: Final = "requests"

@@ -13,7 +13,6 @@ import reprlib
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from importlib import import_module
@@ -36,6 +35,7 @@ from typing import (
 )
 
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 
 T = TypeVar("T")
 

@@ -14,12 +14,12 @@ import codecs
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from rest_api_client.exceptions import DecodeError, ResponseTooLarge
 from rest_api_client.http.charsets import TextDecoder
 from rest_api_client.http.redaction import body_start
+from rest_api_client.lazy_dataclasses import dataclass
 
 MAX_LINE = 16 * 1024 * 1024
 """Characters that a line or an event may have, unless the caller says otherwise: room for a base64 image in one."""

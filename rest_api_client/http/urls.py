@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote, unquote
@@ -18,6 +18,7 @@ import httpx
 
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.redaction import redact_url
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.typing import ParamTypes, ParamValue, Scalar
 
 DEFAULT_PORTS: Mapping[str, int] = {"http": 80, "https": 443}

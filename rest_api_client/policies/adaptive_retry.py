@@ -17,7 +17,7 @@ Where the server tells its limit in its answers, `ServerPacing` keeps it before 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import Final
 
@@ -27,6 +27,7 @@ from rest_api_client.context import Context
 from rest_api_client.events import RateCut
 from rest_api_client.exceptions import RefusedError
 from rest_api_client.forecast import Forecast
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Kind, Outcome
 from rest_api_client.policies.cubic import Answered, ClientRate, RateCommand

@@ -19,7 +19,7 @@ most a hundred samples a second are taken, whatever the traffic. So the usual pa
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import inf
 from typing import Final
 
@@ -28,6 +28,7 @@ from rest_api_client.context import Context
 from rest_api_client.events import NotStarted
 from rest_api_client.exceptions import DeadlineExceeded
 from rest_api_client.forecast import Forecast
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Kind
 from rest_api_client.pipeline import Stage

@@ -26,12 +26,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from rest_api_client.checks import check_above_zero, check_at_least
 from rest_api_client.context import Random
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Attempt, Request, Response
 from rest_api_client.outcome import Outcome
 from rest_api_client.reasons import BY_STRATEGY

@@ -19,12 +19,12 @@ says what else a budget wants to be told: how many "calls" begin, or how each at
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from typing import Any, ClassVar, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from rest_api_client.checks import check_at_least, check_share, check_whole
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.policies.state import ALLOW, Decision, MemoryState, State
 from rest_api_client.reasons import NO_BUDGET
 

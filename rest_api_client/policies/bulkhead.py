@@ -14,12 +14,13 @@ ones wait, until `max_wait` ends it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 
 from rest_api_client.checks import check_at_least, check_whole
 from rest_api_client.context import Context
 from rest_api_client.forecast import Forecast
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.door import Door, HeldStream

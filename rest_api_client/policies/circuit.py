@@ -20,13 +20,14 @@ What counts as a failure, and what becomes of a call that is refused, is for the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from math import inf
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from rest_api_client.checks import check_above_zero, check_at_least, check_share, check_whole
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.policies.failure_windows import CountWindow, FailureWindow, TimeWindow
 from rest_api_client.policies.state import ALLOW, Decision, MemoryState
 from rest_api_client.reasons import CIRCUIT_HALF_OPEN, CIRCUIT_ISOLATED, CIRCUIT_OPEN, PROBE

@@ -13,13 +13,14 @@ and takes a success without a command. A shared store is asked twice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final, NoReturn
 
 from rest_api_client.context import Context
 from rest_api_client.events import CircuitChanged, CircuitRefused
 from rest_api_client.exceptions import APIError, CircuitOpenError, DeadlineExceeded
 from rest_api_client.forecast import Forecast
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Kind
 from rest_api_client.pipeline import Stage

@@ -22,7 +22,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from rest_api_client.auth.schemes import Authentication, as_auth
@@ -33,6 +33,7 @@ from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded, Hoo
 from rest_api_client.forecast import Forecast
 from rest_api_client.forks import in_child
 from rest_api_client.function_calls import FunctionCall
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Note, Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.credentials import is_credential_header

@@ -15,7 +15,7 @@ What stands in the line, and who is shed, is as in `bulkhead`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from rest_api_client.checks import check_above_zero, check_at_least, check_whole
@@ -23,6 +23,7 @@ from rest_api_client.context import Context
 from rest_api_client.events import ConcurrencyChanged
 from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded, RefusedError
 from rest_api_client.forecast import Forecast
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Kind
 from rest_api_client.pipeline import Stage

@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from rest_api_client.events import CredentialsWithheld
@@ -22,6 +22,7 @@ from rest_api_client.forecast import Forecast
 from rest_api_client.forks import in_child
 from rest_api_client.http.cookies import CookieJar
 from rest_api_client.http.urls import URL, Origin
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.typing import Proceed

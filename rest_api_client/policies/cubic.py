@@ -19,9 +19,9 @@ it. And until half a second is full, what came in it counts as its rate, so that
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.policies.quotas import Peek, QuotaCommand, Return, Take
 from rest_api_client.policies.state import ALLOW, Decision
 from rest_api_client.reasons import CLIENT_RATE, RATE_CUT

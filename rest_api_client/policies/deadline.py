@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, NoReturn
 
 from rest_api_client.checks import check_above_zero
@@ -26,6 +25,7 @@ from rest_api_client.context import Context
 from rest_api_client.exceptions import ConfigurationError, DeadlineExceeded
 from rest_api_client.forecast import Forecast
 from rest_api_client.http.headers import Headers
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Attempt, Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.reasons import NO_TIME, WOULD_NOT_FINISH

@@ -22,10 +22,10 @@ import math
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 from rest_api_client.checks import check_above_zero, check_at_least, check_whole
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.policies.quotas import Costs, Land, Peek, QuotaCommand, Take, until
 from rest_api_client.policies.state import ALLOW, Decision
 from rest_api_client.reasons import COST_TOO_LARGE, OWN_LIMIT

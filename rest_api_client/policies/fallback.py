@@ -23,7 +23,7 @@ from __future__ import annotations
 import json as plain_json
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from inspect import isawaitable
 from typing import Any, Final, TypeAlias
 
@@ -38,6 +38,7 @@ from rest_api_client.http.headers import Headers
 from rest_api_client.http.redaction import redact_url
 from rest_api_client.http.serializers import JSON_SERIALIZER
 from rest_api_client.http.urls import URL, split_userinfo
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Kind
 from rest_api_client.pipeline import Stage

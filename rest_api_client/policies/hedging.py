@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from rest_api_client.attempts import close
@@ -36,6 +36,7 @@ from rest_api_client.context import Context
 from rest_api_client.events import HedgeDecided, HedgeEnded
 from rest_api_client.exceptions import CapabilityError, ConfigurationError, HookError
 from rest_api_client.forecast import Forecast
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Note, Request, Response
 from rest_api_client.outcome import Kind
 from rest_api_client.pipeline import Stage

@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, TypeAlias
 
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.policies.state import ALLOW, Decision, MemoryState
 
 ERROR: Final = 0.02

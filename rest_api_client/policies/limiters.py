@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
 from typing import Final, Protocol
 
 from rest_api_client.checks import check_above_zero, check_share, check_whole
 from rest_api_client.exceptions import ConfigurationError
+from rest_api_client.lazy_dataclasses import dataclass
 
 _LEAST, _MOST = 1e-6, 1e6
 """Seconds: what lies beyond is counted as this."""

@@ -8,9 +8,9 @@ never learn that it has recovered, so a small share of them is let through all t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.policies.state import ALLOW, Decision
 from rest_api_client.reasons import PROBE, UNLIKELY
 

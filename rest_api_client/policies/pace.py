@@ -11,10 +11,10 @@ each request is remembered from the first on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from rest_api_client.http.rate_limit_fields import Reading
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.policies.quotas import Land, Peek, QuotaCommand, Return, Take, until
 from rest_api_client.policies.server_limits import NO_WAIT, SPREAD, Sent, ServerLimit, Wait, can_count, kind_of
 from rest_api_client.policies.state import ALLOW, Decision, MemoryState

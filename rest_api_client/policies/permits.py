@@ -6,10 +6,10 @@ of a count that was forgotten since (too many keys, a fork) frees nothing, so th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import count
 from typing import Final, TypeAlias
 
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.policies.state import ALLOW, Decision
 from rest_api_client.reasons import QUEUED
 

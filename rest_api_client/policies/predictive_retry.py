@@ -21,7 +21,7 @@ First attempts are not judged here; `AttemptTimes` keeps back those that cannot 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import inf
 from typing import Final
 
@@ -30,6 +30,7 @@ from rest_api_client.context import Context
 from rest_api_client.events import RetryProbed
 from rest_api_client.exceptions import RefusedError
 from rest_api_client.forecast import Forecast
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request
 from rest_api_client.outcome import Kind
 from rest_api_client.policies.backoff import RetryContext

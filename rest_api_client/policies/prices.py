@@ -8,11 +8,11 @@ of a true cost stays as it was taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from rest_api_client.events import report
 from rest_api_client.exceptions import ConfigurationError, HookError
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.policies.quotas import Costs
 

@@ -15,8 +15,9 @@ Moments are kept as they were told. What a wait adds up to is never rounded to b
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
+
+from rest_api_client.lazy_dataclasses import dataclass
 
 Costs: TypeAlias = tuple[int, ...]
 """Units of each dimension of a limit, in its order."""

@@ -19,13 +19,14 @@ is this one without a client.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from rest_api_client.attempts import close
 from rest_api_client.checks import check_above_zero, check_at_least, check_whole
 from rest_api_client.context import Context
 from rest_api_client.exceptions import ConfigurationError, RateLimitExceeded
 from rest_api_client.forecast import Forecast
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.dimensions import SLOWEST, Bucket, Dimension, Limits, Window

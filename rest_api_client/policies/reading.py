@@ -8,7 +8,7 @@ be retried. A call that streams leaves the body unread; its pieces are still cou
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from rest_api_client.attempts import close
 from rest_api_client.context import Context
@@ -16,6 +16,7 @@ from rest_api_client.exceptions import APIError, ResponseTooLarge
 from rest_api_client.http.bodies import finish_both
 from rest_api_client.http.body_limits import BodyLimits
 from rest_api_client.http.decoding import Decoder, content_encodings
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.transport import ByteStream

@@ -15,7 +15,7 @@ authentication judge each hop for themselves.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, NoReturn
 
 from rest_api_client.attempts import drain
@@ -27,6 +27,7 @@ from rest_api_client.http.bodies import EMPTY
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.redaction import redact_url
 from rest_api_client.http.urls import URL
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
 from rest_api_client.policies.credentials import withhold_echo, withhold_headers

@@ -26,7 +26,7 @@ function that is retried itself) makes one attempt only: three and one and one i
 
 from __future__ import annotations
 
-from dataclasses import InitVar, dataclass, field, replace
+from dataclasses import InitVar, field, replace
 from typing import Final
 
 from rest_api_client.attempts import drain
@@ -42,6 +42,7 @@ from rest_api_client.exceptions import (
     RefusedError,
 )
 from rest_api_client.forecast import Forecast
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Kind, Outcome
 from rest_api_client.pipeline import Stage

@@ -15,7 +15,7 @@ Waiting goes by the same lines and tokens as the client's own limit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from rest_api_client.checks import check_above_zero, check_at_least, check_whole
@@ -25,6 +25,7 @@ from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.forecast import Forecast
 from rest_api_client.http.rate_limit_fields import Advice, Dialect, Reading, read_fields, silent
 from rest_api_client.http.resets import LONGEST, server_now
+from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.outcome import Kind, Outcome, classify_http
 from rest_api_client.pipeline import Stage

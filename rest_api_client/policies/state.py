@@ -10,11 +10,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from rest_api_client.checks import check_whole
 from rest_api_client.forks import in_child
+from rest_api_client.lazy_dataclasses import dataclass
 
 CommandT = TypeVar("CommandT")
 CommandT_contra = TypeVar("CommandT_contra", contravariant=True)

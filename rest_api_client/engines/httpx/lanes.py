@@ -13,7 +13,6 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from rest_api_client.engines.httpx.network import Backend
 from rest_api_client.engines.httpx.wire import Wire
 from rest_api_client.engines.proxies import Proxy
 from rest_api_client.http.urls import Origin
+from rest_api_client.lazy_dataclasses import dataclass
 
 MAX_STREAMS = 100
 """Exchanges on one HTTP/2 connection at once; also what httpcore announces."""
