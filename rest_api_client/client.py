@@ -18,9 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from rest_api_client.client_core import ClientCore
 from rest_api_client.config import APIConfig, ClientOptions
-from rest_api_client.downloads import download
 from rest_api_client.exceptions import ClosedError
-from rest_api_client.explain import Explanation
 from rest_api_client.hooks import check_hooks, rest_of_attempt, send
 from rest_api_client.models import Request, Response
 from rest_api_client.options import RequestOptions
@@ -32,6 +30,8 @@ from rest_api_client.typing import Progress
 
 if TYPE_CHECKING:
     import httpx
+
+    from rest_api_client.explain import Explanation
 
 
 class APIClient(Surface):
@@ -131,6 +131,8 @@ class APIClient(Surface):
             on_progress: called with (bytes saved, bytes in all or None), and with 0 saved where it has to start anew.
             options: as for `request`.
         """
+        from rest_api_client.downloads import download  # few save files
+
         return self._runtime.run(download(self._core, url, path, on_progress, options))
 
     def explain(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Explanation:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from random import Random, SystemRandom  # noqa: TID251  the one place where a client's source of chance is made
-from typing import Any, Literal, TypeAlias, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, cast
 
 from rest_api_client.auth.schemes import Authentication, BasicAuth, as_auth
 from rest_api_client.building import RequestBuilder
@@ -20,7 +20,6 @@ from rest_api_client.connection import ConnectionOptions
 from rest_api_client.context import Call, CallOptions, Context
 from rest_api_client.engines import open_engine
 from rest_api_client.exceptions import APIError, CapabilityError, ClosedError, ConfigurationError
-from rest_api_client.explain import Explanation, explained
 from rest_api_client.hooks import attempt_hooks, checked, overridden, settle
 from rest_api_client.http.cookies import CookieJar
 from rest_api_client.http.headers import Headers
@@ -29,17 +28,18 @@ from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.middleware import as_middleware
 from rest_api_client.models import Request, Response
 from rest_api_client.options import OPTION_NAMES, RequestOptions
-from rest_api_client.pipeline import Pipeline, Policy, bound
+from rest_api_client.pipeline import Pipeline, Policy, Stage
 from rest_api_client.plugins import as_serializer, available, find
 from rest_api_client.policies.cookies import Cookies
 from rest_api_client.policies.deadline import Deadline
-from rest_api_client.policies.hedging import Hedging
 from rest_api_client.policies.reading import Decode, Read
-from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.runtime import Runtime
 from rest_api_client.telemetry import Telemetry
 from rest_api_client.transport import Capability, Transport
 from rest_api_client.typing import UNSET, ParamTypes
+
+if TYPE_CHECKING:
+    from rest_api_client.explain import Explanation
 
 Face: TypeAlias = Literal["sync", "async"]
 
@@ -85,8 +85,10 @@ class ClientCore:
         self._defaults = CallOptions(timeouts=config.timeout, attempt_headers=config.attempt_headers)
         given = self._policies()
         policies = [_living(policy, living) for policy in given]
-        _share_budget(given, policies, self.runtime)
-        _check_hedging(policies, self.transport)
+        if any(getattr(policy, "stage", None) is Stage.HEDGE for policy in given):
+            from rest_api_client.policies.hedging import settle_hedging  # few hedge
+
+            policies = settle_hedging(given, policies, self.transport, self.runtime)
         self.pipeline = Pipeline(policies, self.transport, self.runtime)
         self._prepare = overridden(self.client, self.face, "prepare_request")
         self._process = overridden(self.client, self.face, "process_response")
@@ -165,6 +167,8 @@ class ClientCore:
     async def explain(self, method: str, url: str, options: RequestOptions) -> Explanation:
         """What would happen to a call now."""
         request, call, withheld = await self._begin(method, url, options, stream=False)
+        from rest_api_client.explain import explained  # few ask
+
         context = Context(call)
         context.withheld = withheld
         deadline = next((policy for policy in self.pipeline.policies if isinstance(policy, Deadline)), None)
@@ -274,24 +278,6 @@ def _check_values(options: RequestOptions) -> None:
 
 
 _PER_CALL = frozenset(f.name for f in fields(CallOptions)) & OPTION_NAMES - {"auth"}
-
-
-def _share_budget(given: Sequence[Policy], policies: list[Policy], runtime: Runtime) -> None:
-    """Have hedges and retries draw on one budget, unless hedging was given one."""
-    retry = next((n for n, policy in enumerate(policies) if isinstance(policy, RetryConfig)), None)
-    hedging = next((n for n, policy in enumerate(given) if isinstance(policy, Hedging) and policy.state is None), None)
-    if retry is None or hedging is None:
-        return
-    policies[retry] = bound(policies[retry], runtime)
-    state = cast("RetryConfig", policies[retry]).state
-    if state is not None:
-        policies[hedging] = replace(cast("Hedging", policies[hedging]), state=state)
-
-
-def _check_hedging(policies: Sequence[Policy], transport: Transport) -> None:
-    for policy in policies:
-        if isinstance(policy, Hedging):
-            policy.check_engine(transport)
 
 
 def _living(policy: Policy, living: Sequence[Policy]) -> Policy:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, fields, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack, cast
 
 from rest_api_client.auth.schemes import AuthTypes
@@ -30,13 +31,8 @@ from rest_api_client.middleware import MiddlewareTypes
 from rest_api_client.outcome import Classify, classify_http
 from rest_api_client.pipeline import Policy
 from rest_api_client.policies.attempt_times import AttemptTimes
-from rest_api_client.policies.bulkhead import Bulkhead
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
-from rest_api_client.policies.coalesce import Coalesce
-from rest_api_client.policies.concurrency import AdaptiveConcurrency
 from rest_api_client.policies.deadline import Deadline, DeadlineHeader
-from rest_api_client.policies.fallback import Fallback
-from rest_api_client.policies.hedging import Hedging
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.redirects import Redirects
 from rest_api_client.policies.retry import RetryConfig
@@ -47,6 +43,12 @@ from rest_api_client.utils import unknown
 
 if TYPE_CHECKING:
     import httpx
+
+    from rest_api_client.policies.bulkhead import Bulkhead
+    from rest_api_client.policies.coalesce import Coalesce
+    from rest_api_client.policies.concurrency import AdaptiveConcurrency
+    from rest_api_client.policies.fallback import Fallback
+    from rest_api_client.policies.hedging import Hedging
 
 Engine: TypeAlias = "str | Transport | httpx.BaseTransport | httpx.AsyncBaseTransport"
 
@@ -272,31 +274,35 @@ def as_timeouts(value: object) -> Timeouts:
     return Timeouts.all(cast("float | None", value))
 
 
-_KINDS: Mapping[str, tuple[type[Any], ...]] = {
-    "retry": (RetryConfig,),
-    "rate_limit": (RateLimit,),
-    "pacing": (ServerPacing,),
-    "circuit_breaker": (CircuitBreaker,),
-    "bulkhead": (Bulkhead, AdaptiveConcurrency),
-    "hedging": (Hedging,),
-    "coalesce": (Coalesce,),
-    "fallback": (Fallback,),
-    "attempt_times": (AttemptTimes,),
-    "deadline_header": (DeadlineHeader,),
-    "redirects": (Redirects,),
-    "limits": (BodyLimits,),
-    "connection": (ConnectionOptions,),
+_KINDS: Mapping[str, tuple[str, ...]] = {
+    "retry": ("RetryConfig",),
+    "rate_limit": ("RateLimit",),
+    "pacing": ("ServerPacing",),
+    "circuit_breaker": ("CircuitBreaker",),
+    "bulkhead": ("Bulkhead", "AdaptiveConcurrency"),
+    "hedging": ("Hedging",),
+    "coalesce": ("Coalesce",),
+    "fallback": ("Fallback",),
+    "attempt_times": ("AttemptTimes",),
+    "deadline_header": ("DeadlineHeader",),
+    "redirects": ("Redirects",),
+    "limits": ("BodyLimits",),
+    "connection": ("ConnectionOptions",),
 }
+"""What a setting may be: names of the package, which imports nothing that is off."""
 _LISTS = ("allow_origins", "events", "middleware", "policies")
 _REQUIRED = frozenset({"limits", "connection"})
 
 
 def _check_types(config: APIConfig) -> None:
+    package = import_module("rest_api_client")
     for name, kinds in _KINDS.items():
         value = getattr(config, name)
-        if (value is None and name in _REQUIRED) or (value is not None and not isinstance(value, kinds)):
+        if value is None and name not in _REQUIRED:
+            continue
+        if not isinstance(value, tuple(getattr(package, kind) for kind in kinds)):
             off = "" if name in _REQUIRED else ", or None to turn it off"
-            raise ConfigurationError(f"{name}={value!r}: give a {' or '.join(k.__name__ for k in kinds)}{off}")
+            raise ConfigurationError(f"{name}={value!r}: give a {' or '.join(kinds)}{off}")
     for name in _LISTS:
         value = getattr(config, name)
         if isinstance(value, str) or not isinstance(value, Sequence):

@@ -7,13 +7,15 @@ because it is installed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib.metadata import entry_points
-from typing import Any, Literal, TypeAlias, get_args
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.serializers import JSON_SERIALIZER, Serializer, msgspec_serializer, orjson_serializer
 from rest_api_client.utils import unknown
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Kind: TypeAlias = Literal["policy", "auth", "serializer"]
 Make: TypeAlias = Callable[[], Any]
@@ -57,17 +59,25 @@ def find(kind: Kind, name: str) -> Any:
 
 def available(kind: Kind) -> list[str]:
     """The names of all plugins of a kind, registered or installed; nothing is loaded."""
-    installed = [e.name.partition(".")[2] for e in entry_points(group=GROUP) if e.name.startswith(f"{kind}.")]
+    installed = [e.name.partition(".")[2] for e in _entry_points() if e.name.startswith(f"{kind}.")]
     return sorted({name for k, name in _REGISTERED if k == kind} | set(installed))
 
 
 def _installed(kind: str, name: str) -> Make | None:
-    for entry in entry_points(group=GROUP, name=f"{kind}.{name}"):
+    for entry in _entry_points():
+        if entry.name != f"{kind}.{name}":
+            continue
         try:
             return entry.load()  # type: ignore[no-any-return]
         except (ImportError, AttributeError) as error:
             raise ConfigurationError(f"the {kind} {name!r} ({entry.value}) cannot be loaded: {error}") from error
     return None
+
+
+def _entry_points() -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points  # only names that are not ours need it
+
+    return entry_points(group=GROUP)
 
 
 def as_serializer(value: str | Serializer) -> Serializer:

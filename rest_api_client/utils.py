@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from rest_api_client.http.dates import format_http_date, parse_http_date
 from rest_api_client.http.links import Link, parse_link_header
@@ -60,6 +59,8 @@ def _wait(item: str, now_wall: float) -> float | None:
 
 def closest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that was probably meant by a mistyped name, or None where nothing is near."""
+    from difflib import get_close_matches  # only mistakes need it
+
     known = {candidate.lower(): candidate for candidate in candidates}
     # The comparison is quadratic in the length of a name: nobody mistypes one that long.
     near = get_close_matches(name.lower(), known, n=1) if len(name) <= _LONGEST_NAME else []

@@ -44,8 +44,10 @@ def _named(name: str, face: Face, options: ConnectionOptions, clock: Clock) -> T
         raise ConfigurationError(f"{unknown('engine', name, ENGINES)} (give {given} or a transport)")
     if name == "pyreqwest":
         return _pyreqwest(face, options, clock)
-    module = import_module(f"{__name__}.httpx")
-    kind = module.HttpxEngine if face == "sync" else module.AsyncHttpxEngine
+    if face == "sync":
+        kind = import_module(f"{__name__}.httpx.engine").HttpxEngine
+    else:
+        kind = import_module(f"{__name__}.httpx.async_engine").AsyncHttpxEngine
     return cast("Transport", kind(options, flavour=name, clock=clock))
 
 

@@ -26,9 +26,9 @@ the last failure stands, for retry to judge. Losers are cancelled, in a sync cli
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import field, replace
-from typing import Final
+from typing import Final, cast
 
 from rest_api_client.attempts import close
 from rest_api_client.checks import check_above_zero, check_flag, check_share, check_whole
@@ -39,10 +39,11 @@ from rest_api_client.forecast import Forecast
 from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Note, Request, Response
 from rest_api_client.outcome import Kind
-from rest_api_client.pipeline import Stage
+from rest_api_client.pipeline import Policy, Stage, bound
 from rest_api_client.policies.budget import DEPOSIT, WITHDRAW, BudgetCommand, RetryBudget
 from rest_api_client.policies.keys import key_of
 from rest_api_client.policies.latency import ERROR, LatencyCommand, Quantile, Sample, latencies
+from rest_api_client.policies.retry import RetryConfig
 from rest_api_client.policies.state import State
 from rest_api_client.reasons import (
     HEDGE,
@@ -182,6 +183,36 @@ class Hedging:
         budget = self.state or self._own
         assert budget is not None, "bind() first: a pipeline does"
         return (await budget.apply(str(request.url.origin), WITHDRAW)).verdict == "allow"
+
+
+def settle_hedging(
+    given: Sequence[Policy], policies: Sequence[Policy], transport: Transport, runtime: Runtime
+) -> list[Policy]:
+    """The policies of a chain, where hedges and retries draw on one budget, unless hedging was given one.
+
+    Args:
+        given: the policies as their maker gave them.
+        policies: the same, some of them with a state already.
+        transport: the chain's end.
+        runtime: the chain's.
+
+    Raises:
+        CapabilityError: the transport cannot abort a copy that lost.
+    """
+    settled = list(policies)
+    retry = next((n for n, policy in enumerate(policies) if isinstance(policy, RetryConfig)), None)
+    for place, policy in enumerate(policies):
+        if not isinstance(policy, Hedging):
+            continue
+        policy.check_engine(transport)
+        mine = given[place]
+        if retry is None or not isinstance(mine, Hedging) or mine.state is not None:
+            continue
+        settled[retry] = bound(settled[retry], runtime)
+        state = cast("RetryConfig", settled[retry]).state
+        if state is not None:
+            settled[place] = replace(policy, state=state)
+    return settled
 
 
 @dataclass(eq=False, slots=True)

@@ -8,14 +8,8 @@ for every request. How many lanes are on the wire is the gate's business.
 
 Lanes are still `httpx.HTTPTransport`s, so that what patches httpx there keeps working.
 
-From the top down: `engine` takes a request, `holds` keeps what an exchange needs until its body has ended, `lanes` are
-the connections and the stock of idle ones, `library` is the border to httpx (`content` the bodies it is given). Below
-httpcore: `network` connects, `streams` is a connection in httpcore's words, `wire` the socket and TLS, and `waits` the
-one place where threads and loops differ.
+From the top down: `engine` takes a request (`async_engine` is its other face), `holds` keeps what an exchange needs
+until its body has ended, `lanes` are the connections and the stock of idle ones, `library` is the border to httpx
+(`content` the bodies it is given). Below httpcore: `network` connects, `streams` is a connection in httpcore's words,
+`wire` the socket and TLS, and `waits` the one place where threads and loops (`loop_waits`) differ.
 """
-
-from __future__ import annotations
-
-from rest_api_client.engines.httpx.engine import AsyncHttpxEngine, HttpxEngine
-
-__all__ = ["AsyncHttpxEngine", "HttpxEngine"]

@@ -1,4 +1,4 @@
-"""The two engines: a request goes through the gate, takes a lane, and comes back as an answer that holds both."""
+"""The engine: a request goes through the gate, takes a lane, and comes back as an answer that holds both."""
 
 from __future__ import annotations
 
@@ -12,18 +12,15 @@ from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines.gate import Gate
 from rest_api_client.engines.httpx.holds import Hold
 from rest_api_client.engines.httpx.lanes import Lane, LaneKey, Stock
-from rest_api_client.engines.httpx.library import AsyncLibrary, Library, SyncLibrary
-from rest_api_client.engines.httpx.waits import LoopWaits, ThreadWaits, Waits, interruptible
-from rest_api_client.engines.httpx.wire import Wire
+from rest_api_client.engines.httpx.library import Library, SyncLibrary
+from rest_api_client.engines.httpx.waits import ThreadWaits, Waits
 from rest_api_client.engines.passage import Passage, on_passage
 from rest_api_client.engines.proxies import Proxies
 from rest_api_client.engines.tls import Trust
 from rest_api_client.exceptions import ClosedError, ConfigurationError
 from rest_api_client.forks import in_child
-from rest_api_client.http.urls import Origin
 from rest_api_client.models import Request, Response
-from rest_api_client.runtime import Event, Runtime
-from rest_api_client.runtimes.asynchronous import AsyncRuntime
+from rest_api_client.runtime import Runtime
 from rest_api_client.runtimes.sync import SyncRuntime
 from rest_api_client.transport import Capability, Exchange
 
@@ -31,10 +28,10 @@ T = TypeVar("T")
 Flavour = Literal["httpx", "httpx2"]
 Place: TypeAlias = tuple[weakref.ref[Any], LaneKey]
 
-_BOTH = frozenset(Capability) - {Capability.SYNC, Capability.ASYNCIO, Capability.TRIO, Capability.VIRTUAL_TIME}
+BOTH = frozenset(Capability) - {Capability.SYNC, Capability.ASYNCIO, Capability.TRIO, Capability.VIRTUAL_TIME}
 
 
-class _Engine:
+class LaneEngine:
     """What both faces share."""
 
     capabilities: ClassVar[frozenset[Capability]]
@@ -152,7 +149,7 @@ class _Engine:
         return f"<{type(self).__name__} {self.name}: {self.gate.inside} in use, {len(self._stock)} idle>"
 
 
-class HttpxEngine(_Engine):
+class HttpxEngine(LaneEngine):
     """httpx or httpx2 under a sync client.
 
     An HTTP/2 connection serves one exchange at a time here: threads cannot share one and keep their deadlines.
@@ -166,80 +163,10 @@ class HttpxEngine(_Engine):
         ConfigurationError: an option that cannot work, or a package that is not installed.
     """
 
-    capabilities = _BOTH | {Capability.SYNC}
+    capabilities = BOTH | {Capability.SYNC}
 
     def __init__(
         self, options: ConnectionOptions | None = None, *, flavour: Flavour = "httpx", clock: Clock = SYSTEM
     ) -> None:
         options = options or ConnectionOptions()
         super().__init__(options, SyncLibrary.load(flavour), ThreadWaits(), SyncRuntime(clock), flavour)
-
-
-class AsyncHttpxEngine(_Engine):
-    """httpx or httpx2 under an async client, on asyncio and trio, any number of loops.
-
-    Args:
-        options: how connections are made.
-        flavour: which of the two libraries.
-        clock: what the limits are counted on; real sockets keep real time.
-
-    Raises:
-        ConfigurationError: an option that cannot work, or a package that is not installed.
-    """
-
-    capabilities = _BOTH | {Capability.ASYNCIO, Capability.TRIO}
-
-    def __init__(
-        self, options: ConnectionOptions | None = None, *, flavour: Flavour = "httpx", clock: Clock = SYSTEM
-    ) -> None:
-        options = options or ConnectionOptions()
-        super().__init__(options, AsyncLibrary.load(flavour), LoopWaits(), AsyncRuntime(clock), flavour)
-        self._leads: dict[Place, list[Event]] = {}
-        self._http1: set[Origin] = set()
-
-    def _may_share(self, key: LaneKey) -> bool:
-        return self._options.http2 and key.origin.scheme == "https" and key.origin not in self._http1
-
-    async def _lane(self, request: Request, passage: Passage) -> Lane:
-        """A lane; where the server may speak HTTP/2, whoever comes while the first one connects waits for that."""
-        key = self._key(request)
-        while self._may_share(key):
-            place = (weakref.ref(self._waits.home()), key)
-            lane = self._stock.take(self._waits.home(), key, self._runtime.now())
-            if lane is not None:
-                return lane
-            if place not in self._leads:
-                return self._lead(place, self._new_lane(key, at_home=request.at_home))
-            event = self._runtime.event()
-            self._leads[place].append(event)
-            passage.hold(event.set)
-            while not event.is_set():
-                await self._runtime.wait(event, passage.connecting().left())
-            passage.hold(None)
-        return await super()._lane(request, passage)
-
-    def _lead(self, place: Place, lane: Lane) -> Lane:
-        followers = self._leads[place] = []
-
-        def end() -> None:
-            if self._leads.get(place) is followers:
-                del self._leads[place]
-            for event in followers:
-                event.set()
-
-        def begun(wire: Wire, http2: bool) -> None:
-            if http2:
-                self._stock.share(self._waits.home(), lane, wire)
-            else:
-                self._http1.add(lane.key.origin)
-            end()
-
-        lane.backend.begun = begun
-        lane.on_end = end
-        return lane
-
-    async def guard(self, lane: Lane, passage: Passage, work: Coroutine[Any, Any, T]) -> T:
-        """Await work on a lane; on one that is, or may become, shared, it is ended wherever it stands."""
-        if lane.on_end is None:
-            return await work
-        return await interruptible(passage, work)
