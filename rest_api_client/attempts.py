@@ -7,11 +7,12 @@ whether it was answered, failed or cancelled.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from rest_api_client.context import Call, Context
+from rest_api_client.context import Call, Context, Kept
 from rest_api_client.events import AttemptEnded
 from rest_api_client.exceptions import APIError, DeadlineExceeded, HookError, RefusedError, TransportError
 from rest_api_client.http.bodies import finish
@@ -35,14 +36,6 @@ DRAIN_SECONDS = 0.05
 _DIGITS = 10
 
 
-class Kept(Protocol):
-    """What a policy keeps in `context.memory` from one resend to the next."""
-
-    async def aclose(self) -> None:
-        """Give back what it holds: the attempt is over, however it ended. Raises nothing."""
-        ...
-
-
 class AttemptLevel:
     """Runs the attempt chain and keeps its record."""
 
@@ -51,10 +44,9 @@ class AttemptLevel:
 
     async def __call__(self, request: Request, context: Context) -> Response:
         """One attempt: a single pass, or a few where authentication asks again."""
-        memory: dict[str, Kept] = {}
+        attempt, resends = _begin(context.call), 0
         try:
-            for _ in range(MAX_RESENDS + 1):
-                attempt = _begin(context.call, memory)
+            while True:
                 context.record = attempt.record
                 if attempt.options.attempt_headers:
                     request = request.with_headers(x_call_id=attempt.call.id, x_attempt=str(attempt.record + 1))
@@ -70,27 +62,32 @@ class AttemptLevel:
                     raise
                 if attempt.again is None:
                     return response
-                request = attempt.again
+                request, resends = attempt.again, resends + 1
                 await drain(response, attempt)
+                if resends > MAX_RESENDS:
+                    raise HookError(
+                        f"authentication asked for more than {MAX_RESENDS} resends: it may be looping", request=request
+                    )
+                attempt = _begin(context.call, attempt.memory)
         finally:
-            if memory:
-                for kept in memory.values():
+            if attempt.memory is not None:
+                for kept in attempt.memory.values():
                     await kept.aclose()
-        raise HookError(f"authentication asked for more than {MAX_RESENDS} resends: it may be looping", request=request)
 
 
-def _begin(call: Call, memory: dict[str, Kept]) -> Context:
+def _begin(call: Call, memory: Mapping[str, Kept] | None = None) -> Context:
     attempt = Context(call)
-    attempt.memory = memory
+    if memory is not None:
+        attempt.memory = memory
     exchange = attempt.exchange = Exchange(call.runtime.clock, call.options.timeouts, call.deadline)
     exchange.whole = not call.options.stream
-    started = call.runtime.now() - call.started
-    call.lock.acquire()
-    try:
-        attempt.record = len(call.attempts)
-        call.attempts.append(Attempt.begun(attempt.record + 1, started))
-    finally:
-        call.lock.release()
+    attempts = call.attempts
+    place = attempt.record = len(attempts)
+    record = Attempt.begun(place + 1, call.runtime.now() - call.started)
+    attempts.append(record)
+    while attempts[place] is not record:  # another of this call's threads has begun one meanwhile
+        place = attempt.record = place + 1
+        record.number = place + 1
     return attempt
 
 

@@ -7,9 +7,10 @@ call's own, and a fresh one per attempt. Policies read time, chance and options 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import field
 from random import Random as Random  # noqa: TID251  the type alone, for all who are handed a generator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rest_api_client.events import Event, Sink
 from rest_api_client.exceptions import DeadlineExceeded, HookError
@@ -93,7 +94,12 @@ class Call:
         self.emit = emit
         self.started = runtime.now()
         self.attempts: list[Attempt] = []
-        self.lock = threading.Lock()
+
+    @property
+    def lock(self) -> threading.Lock:
+        """For changing what is in `attempts`; to append needs none. Made when first asked for: most calls never ask."""
+        made: threading.Lock = self.__dict__.setdefault("_lock", threading.Lock())
+        return made
 
     def cause(self) -> Exception | None:
         """What `last` amounts to as an error; None where nothing went wrong there."""
@@ -109,6 +115,14 @@ class Call:
         return self._id
 
 
+class Kept(Protocol):
+    """What a policy keeps in `context.memory` from one resend to the next."""
+
+    async def aclose(self) -> None:
+        """Give back what it holds: the attempt is over, however it ended. Raises nothing."""
+        ...
+
+
 class Context:
     """One path through the chain.
 
@@ -122,14 +136,14 @@ class Context:
         record: where this attempt's record stands in `call.attempts`; -1 above the attempt level.
         again: a request that this attempt wants sent next (`resend`).
         notes: what policies decided about this attempt (`note`).
-        memory: what a policy keeps from one resend to the next, by the policy's own key; closed with the attempt.
+        memory: what policies keep from one resend to the next; closed with the attempt (`keep`).
         withheld: names of the client's credentials left out, since they do not belong to the request's origin.
     """
 
     exchange: Exchange | None = None
     record = -1
     again: Request | None = None
-    memory: dict[str, Any] | None = None
+    memory: Mapping[str, Any] | None = None
     withheld: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
 
@@ -180,6 +194,10 @@ class Context:
         Authentication uses it: the new request passes breaker and limiter like any other.
         """
         self.again = request
+
+    def keep(self, key: str, kept: Kept) -> None:
+        """Keep something for the attempt's next resend, by the policy's own key, in `memory`."""
+        self.memory = {**(self.memory or {}), key: kept}
 
     def note(self, policy: str, reason: str, wait: float = 0.0) -> None:
         """Write a decision into this attempt's record; above the attempt level, into the latest attempt's."""

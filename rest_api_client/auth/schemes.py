@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from rest_api_client.attempts import close
 from rest_api_client.auth.digest import DigestAuth
@@ -216,13 +216,13 @@ class Authentication:
         return self._authenticated(request, context, proceed)
 
     async def _authenticated(self, request: Request, context: Context, proceed: Proceed) -> Response:
-        memory = cast("dict[str, Any]", context.memory)
-        running: RunningFlow | None = memory.get(_MEMORY)
+        running: RunningFlow | None = None if context.memory is None else context.memory.get(_MEMORY)
         if running is None:
             auth = self._chosen(request, context)
             if auth is None:
                 return await proceed(request, context)
-            running = memory[_MEMORY] = RunningFlow(auth, request, context)
+            running = RunningFlow(auth, request, context)
+            context.keep(_MEMORY, running)
             request = await running.first()
         response = await proceed(request, context)
         if running.auth.requires_response_body:

@@ -320,6 +320,7 @@ class Circuits(MemoryState[BreakerCommand]):
             if breaker.epoch == epoch and self._objects.get(key) is breaker:
                 breaker.streak = 0
                 breaker.window.count(False, False, self._now())
-                self._objects.move_to_end(key)
+                if len(self._objects) > 1:
+                    self._objects.move_to_end(key)
         finally:
             self._lock.release()

@@ -80,26 +80,30 @@ class CircuitBreaker(CircuitRules):
         closed = None if short is None else short.closed(key)
         epoch = await self._enter(state, key, request, context) if closed is None else closed.epoch
         began = 0.0 if self.slow_after is None else context.runtime.now()
-        failed: bool | None = None
         try:
             response = await proceed(request, context)
             failed = context.classify(request, response).kind is Kind.FAILED
         except BaseException as error:
-            failed = _failed(request, context, error)
+            judged: bool | None = None
+            try:
+                judged = _failed(request, context, error)
+            finally:  # a classifier that fails tells nothing of the server
+                report = Report(epoch, judged, self._slow(context, began))
+                _tell_change(await state.apply(key, report), key, request, context)
             raise
-        finally:
-            slow = self.slow_after is not None and self._took(context, began) >= self.slow_after
-            if failed is False and not slow and short is not None and closed is not None:
-                short.succeeded(closed, key, epoch)
-            else:
-                decision = await state.apply(key, Report(epoch, failed, slow))
-                _tell_change(decision, key, request, context)
+        slow = self.slow_after is not None and self._slow(context, began)
+        if short is not None and closed is not None and not failed and not slow:
+            short.succeeded(closed, key, epoch)
+        else:
+            _tell_change(await state.apply(key, Report(epoch, failed, slow)), key, request, context)
         return response
 
-    def _took(self, context: Context, began: float) -> float:
-        """Seconds that the call was out, without those that other policies held it."""
+    def _slow(self, context: Context, began: float) -> bool:
+        """Whether the call was out for long, less the time that other policies held it."""
+        if self.slow_after is None:
+            return False
         held = sum(note.wait for note in context.notes) if context.notes else 0.0
-        return context.runtime.now() - began - held
+        return context.runtime.now() - began - held >= self.slow_after
 
     async def _enter(self, state: State[BreakerCommand], key: str, request: Request, context: Context) -> int:
         """The epoch of the circuit that let the call pass."""

@@ -62,6 +62,9 @@ class Pace:
 
     Args:
         spread: seconds before a reset within which what remains may be spread; None never.
+
+    Attributes:
+        quiet: whether no limit is known and no pause asked for, so that nobody has to wait.
     """
 
     def __init__(self, spread: float | None = None) -> None:
@@ -69,7 +72,7 @@ class Pace:
         self.sent = Sent()
         self.limits: dict[str, ServerLimit] = {}
         self.paused_until = 0.0
-        self._quiet = True
+        self.quiet = True
         self._strikes = 0
         self._gap = 0.0
         self._next_at = 0.0
@@ -78,7 +81,7 @@ class Pace:
     def apply(self, command: PaceCommand, now: float) -> Decision:
         """Carry out a command at `now`."""
         if isinstance(command, Take | Peek):
-            wait, reason = NO_WAIT if self._quiet else self._wait(command.ahead, now)
+            wait, reason = NO_WAIT if self.quiet else self._wait(command.ahead, now)
             if wait:
                 return Decision("wait", wait, reason)
             return ALLOW if isinstance(command, Peek) else Decision("allow", token=self._issue(now))
@@ -91,9 +94,7 @@ class Pace:
         return ALLOW
 
     def take(self, now: float) -> int:
-        """A token for whoever comes now, or 0."""
-        if self._quiet:
-            return self.sent.issue()
+        """A token for whoever comes now, or 0. Where it is quiet, each gets one."""
         return 0 if self._wait(0, now)[0] else self._issue(now)
 
     def land(self, token: int, now: float) -> None:
@@ -103,7 +104,7 @@ class Pace:
                 limit.landed()
 
     def _issue(self, now: float) -> int:
-        if not self._quiet:
+        if not self.quiet:
             self._took(now)
         return self.sent.issue()
 
@@ -113,7 +114,7 @@ class Pace:
             limit.took(now)
         if now < self._release_end:
             self._next_at, self._gap = now + self._gap, self._gap * _SHRINK
-        self._quiet = not self.limits and now >= self._release_end
+        self.quiet = not self.limits and now >= self._release_end
 
     def _wait(self, ahead: int, now: float) -> Wait:
         paused = until(max(self.paused_until, self._next_at), now), PAUSED
@@ -130,7 +131,7 @@ class Pace:
             self.limits = {key: limit for key, limit in self.limits.items() if key in named or not limit.of_requests}
         for reading in lesson.readings:
             self._read(reading, lesson, now)
-        self._quiet = not self.limits and now >= self._release_end
+        self.quiet = not self.limits and now >= self._release_end
 
     def _pause(self, lesson: Lesson, now: float) -> None:
         if lesson.growing and now >= self.paused_until:
@@ -171,8 +172,9 @@ class PaceState(MemoryState[PaceCommand]):
             pace: Pace | None = self._objects.get(key)
             if pace is None:  # a new key: `apply` begins it
                 return 0
-            self._objects.move_to_end(key)
-            return pace.take(self._now())
+            if len(self._objects) > 1:
+                self._objects.move_to_end(key)
+            return pace.sent.issue() if pace.quiet else pace.take(self._now())
         finally:
             self._lock.release()
 

@@ -42,7 +42,8 @@ class QuotaState(MemoryState[QuotaCommand]):
             limits: Limits | None = self._objects.get(key)
             if limits is None:  # a new key: `apply` begins it
                 return 0
-            self._objects.move_to_end(key)
+            if len(self._objects) > 1:
+                self._objects.move_to_end(key)
             return limits.take(costs, self._now())
         finally:
             self._lock.release()

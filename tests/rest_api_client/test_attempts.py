@@ -153,8 +153,9 @@ def test_what_a_policy_kept_is_given_back(world: World[VirtualClock], script: Sc
     seen: list[Any] = []
 
     async def keep(request: Request, context: Context, proceed: Any) -> Response:
+        context.keep("mine", (context.memory or {}).get("mine", kept))
         assert context.memory is not None
-        seen.append(context.memory.setdefault("mine", kept))
+        seen.append(context.memory["mine"])
         return await proceed(request, context)
 
     async def body() -> None:

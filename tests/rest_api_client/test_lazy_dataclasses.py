@@ -96,7 +96,7 @@ QUESTIONS: dict[str, Callable[[dict[str, Any]], object]] = {
     "equal": lambda of: (of["Derived"](last="a") == of["Derived"](last="a"), of["Base"]() == of["Base"](first=2)),
     "not compared": lambda of: of["Derived"](hidden="one") == of["Derived"](hidden="two"),
     "equal to another": lambda of: of["Base"]() == of["Derived"](),
-    "hash": lambda of: hash(of["Base"](4)) == hash(of["Base"](4)) or type(of["Base"].__hash__),
+    "hash": lambda of: len({of["Base"](4), of["Base"](4)}),
     "hash of a list": lambda of: hash(of["Derived"]()) and None,
     "own methods": lambda of: (of["Printed"](), of["Printed"]() == of["Printed"](value=2), hash(of["Printed"]())),
     "order": lambda of: of["Base"]() < of["Base"](first=2),
