@@ -74,15 +74,29 @@ class Call:
         if isinstance(error, PyreqwestError):
             raise told(error, self.exchange, late=self.late) from error
 
-    async def open(self) -> None:
-        """Wait for the head, in a task that nobody cancels; close the answer where nobody waits for it any more."""
+    async def open(self, opened: asyncio.Future[None]) -> None:
+        """Wait for the head, in a task that nobody cancels; close the answer where nobody waits for it any more.
+
+        Args:
+            opened: is told the end of it, unless whoever waited there has gone.
+        """
         try:
-            self.answer = await self.context.__aenter__()
-        except BaseException as error:
-            self.failed(error)
+            try:
+                self.answer = await self.context.__aenter__()
+            except BaseException as error:
+                self.failed(error)
+                raise
+        except Exception as error:
+            if not opened.done():
+                opened.set_exception(error)
+            return
+        except BaseException:
+            opened.cancel()
             raise
         if self._abandoned:
             self.end()
+        elif not opened.done():
+            opened.set_result(None)
 
     def abandon(self) -> None:
         """Nobody waits for the head any more: if it is here, close; else let the call end by itself."""

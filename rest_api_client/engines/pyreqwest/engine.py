@@ -6,7 +6,6 @@ import asyncio  # noqa: TID251  pyreqwest is asyncio's alone: its calls need tas
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -189,24 +188,20 @@ class AsyncPyreqwestEngine(_Engine):
         permit = await self.gate.enter(request.url.origin, passage)
         try:
             call = self._call(request, passage, permit)
-            task = loop.create_task(call.open())
+            opened = loop.create_future()
+            task = loop.create_task(call.open(opened))
         except BaseException:
             permit.give_back()
             raise
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._tasks.discard)
         exchange.phase = "wait"
         try:
-            await asyncio.shield(task)
+            await opened
         except asyncio.CancelledError:
             call.abandon()
             raise
         return call.response(AsyncBody(call))
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        with suppress(asyncio.CancelledError):
-            task.exception()  # a cancelled caller asks no more, and asyncio would print what nobody asked for
 
     async def aclose(self) -> None:
         """Close every connection; calls under way end with ClosedError."""

@@ -608,6 +608,39 @@ def test_closing_after_a_cancel_leaves_no_error_that_nobody_asked_for() -> None:
     asyncio.run(main())
 
 
+def test_a_loop_that_ends_takes_its_calls_along() -> None:
+    """asyncio cancels every task when the main one is over, ours among them: the call is cancelled, nothing is held."""
+    engine = AsyncPyreqwestEngine(PLAIN)
+    ends: list[BaseException] = []
+
+    async def call(url: str) -> None:
+        try:
+            await engine.send(asked(url), exchange())
+        except BaseException as error:
+            ends.append(error)
+            raise
+
+    async def main(url: str, arrived: threading.Event) -> asyncio.Task[None]:
+        task = asyncio.create_task(call(url))
+        await asyncio.to_thread(arrived.wait, HANGS)
+        for inner in asyncio.all_tasks() - {task, asyncio.current_task()}:
+            inner.cancel()
+        return task
+
+    arrived = threading.Event()
+
+    def play(peer: Peer) -> None:
+        peer.request()
+        arrived.set()
+        peer.wait()
+
+    with Server(play) as server:
+        task = asyncio.run(main(server.url, arrived))
+    assert task.cancelled()
+    assert [type(end) for end in ends] == [asyncio.CancelledError]
+    assert engine.gate.inside == 0
+
+
 def test_a_cancelled_upload_stops() -> None:
     """When its call is cancelled an upload gives no further chunk, so that the call ends."""
 
