@@ -296,7 +296,7 @@ def _drain(file: IO[bytes]) -> Iterator[bytes]:
 
 def _take(source: Iterable[object]) -> Iterator[bytes]:
     for chunk in source:
-        if piece := _piece(chunk):
+        if piece := chunk if type(chunk) is bytes else _piece(chunk):
             yield piece
 
 

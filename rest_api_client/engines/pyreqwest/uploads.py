@@ -2,8 +2,8 @@
 
 Rust asks for the next chunk from a thread of its own. Were it inside a user's generator then, a source that hangs would
 hang the engine, and an interpreter that ends meanwhile would take the process down (SIGABRT). So the source is read in
-a daemon thread of ours, one chunk ahead, and Rust's thread only ever waits for that one, no longer than the deadline.
-`stop` ends it at once, from any thread; at exit all uploads under way are stopped and waited for,
+a daemon thread of ours, a megabyte ahead at most, and Rust's thread only ever waits for that one, no longer than
+the deadline. `stop` ends it at once, from any thread; at exit all uploads under way are stopped and waited for,
 and so is whatever thread of Rust's is still telling a loop something.
 
 An upload that was stopped fails, it does not end: its server must not take half a body for a whole one.
@@ -16,8 +16,9 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextvars import copy_context
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from rest_api_client.clock import SYSTEM, Clock
@@ -26,6 +27,8 @@ from rest_api_client.transport import Exchange
 
 AT_EXIT = 1.0
 """Seconds that the exit of the process waits for an engine to notice that its uploads were stopped."""
+AHEAD = 1024 * 1024
+"""Bytes that a source may be ahead: for two threads to take turns costs more than to send a chunk."""
 _GLANCE = 0.002
 _STRANGERS = 0.1
 """Seconds that it waits, at most, for threads that Python did not start to leave it."""
@@ -39,63 +42,74 @@ class Source:
     """A sync iterator, read in a thread of ours from the moment the first chunk is asked for."""
 
     def __init__(self, chunks: Iterator[bytes], length: int | None, exchange: Exchange, clock: Clock) -> None:
-        self._chunks = _Measured(length).each(chunks)
+        self._chunks = chunks if length is None else _Measured(length).each(chunks)
         self._exchange = exchange
         self._clock = clock
-        self._changed = threading.Condition()
-        self._next: list[bytes | Exception] = []
-        self._begun = self._stopped = False
+        self._ready: SimpleQueue[bytes | Exception | None] = SimpleQueue()
+        self._room = threading.Event()
+        self._read = self._taken = 0
+        self._stopped = False
 
     def upload(self) -> Iterator[bytes]:
-        """What the engine is given: the chunks, in whatever thread it asks for them."""
-        return _Upload(self)
+        """What the engine is given: the chunks, in whatever thread it asks for them.
 
-    def take(self) -> bytes:
-        """The next chunk; blocks until it is there, the deadline passed or `stop` was called.
-
-        Raises:
-            StopIteration: the source has ended.
-            UploadStopped: the deadline passed, or `stop` was called.
+        The next one blocks until it is there, the deadline passed or `stop` was called; then it is `UploadStopped`.
         """
-        if not self._begun:
-            self._begun = True
-            context = copy_context()
-            self._clock.start(lambda: context.run(self._read), name="upload")
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._next, self._exchange.remaining)
-            if self._stopped or not self._next:
-                raise UploadStopped
-            chunk = self._next.pop()
-            self._changed.notify_all()
-        if isinstance(chunk, Exception):
-            raise chunk
-        self._exchange.bytes_sent += len(chunk)
-        return chunk
+        upload = self._give()
+        with _lock:
+            _handed[upload] = self
+        return upload
 
-    def _read(self) -> None:
+    def _give(self) -> Generator[bytes, None, None]:
+        # As long as chunks are there it calls nothing that is written in Python: in a thread that Python does not know,
+        # a frame is the first and the last of its stack, whose memory is mapped and unmapped each time.
+        context = copy_context()
+        self._clock.start(lambda: context.run(self._pour), name="upload")
+        exchange, now = self._exchange, self._clock.monotonic
+        while True:
+            left = None if exchange.deadline is None else max(0.0, exchange.deadline - now())
+            try:
+                chunk = self._ready.get(True, left)
+            except Empty:
+                raise UploadStopped from None
+            if self._stopped:
+                raise UploadStopped
+            if chunk is None:
+                return
+            if isinstance(chunk, Exception):
+                raise chunk
+            self._taken += len(chunk)
+            if self._read == self._taken:
+                self._room.set()
+            exchange.bytes_sent += len(chunk)
+            yield chunk
+
+    def _pour(self) -> None:
         try:
             for chunk in self._chunks:
-                if not self._offer(chunk):
+                self._read += len(chunk)
+                self._ready.put(chunk)
+                if self._read - self._taken >= AHEAD:
+                    self._wait()
+                if self._stopped:
                     return
         except Exception as error:  # it belongs to whoever sends the body
-            self._offer(error)
+            self._ready.put(error)
         else:
-            self._offer(StopIteration())
+            self._ready.put(None)
 
-    def _offer(self, chunk: bytes | Exception) -> bool:
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopped or not self._next)
-            if self._stopped:
-                return False
-            self._next.append(chunk)
-            self._changed.notify_all()
-            return True
+    def _wait(self) -> None:
+        """Wait until all is taken: a source that went on with every chunk that is would take turns with the engine."""
+        self._room.clear()
+        # Looked at after that, so that either this sees what was taken or `_give` wakes it.
+        if self._read != self._taken and not self._stopped:
+            self._room.wait()
 
     def stop(self) -> None:
         """Let the engine's next wish for a chunk fail, and the reading thread end at its next one. From any thread."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
+        self._stopped = True
+        self._ready.put(None)
+        self._room.set()
 
 
 class AsyncSource:
@@ -108,7 +122,10 @@ class AsyncSource:
 
     def upload(self) -> AsyncIterator[bytes]:
         """What the engine is given: the chunks."""
-        return _AsyncUpload(self)
+        upload = _AsyncUpload(self)
+        with _lock:
+            _handed[upload] = self
+        return upload
 
     async def take(self) -> bytes:
         """The next chunk.
@@ -128,32 +145,16 @@ class AsyncSource:
         self._stopped = True
 
 
-class _Handed:
-    """What the engine alone holds: as long as it lives, the engine may still call into Python."""
+class _AsyncUpload:
+    def __init__(self, source: AsyncSource) -> None:
+        self._source = source
 
-    def __init__(self, source: Any) -> None:
-        self.source = source
-        with _lock:
-            _handed.add(self)
-
-
-class _Upload(_Handed):
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        source: Source = self.source
-        del self  # the traceback of an error would keep it alive
-        return source.take()
-
-
-class _AsyncUpload(_Handed):
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        source: AsyncSource = self.source
-        del self  # as above
+        source = self._source
+        del self  # the traceback of an error would keep it alive
         return await source.take()
 
 
@@ -195,14 +196,15 @@ class _Measured:
         return ready
 
 
-_handed: weakref.WeakSet[_Handed] = weakref.WeakSet()
+_handed: weakref.WeakKeyDictionary[Any, Source | AsyncSource] = weakref.WeakKeyDictionary()
+"""What the engine alone holds: as long as it lives, the engine may still call into Python."""
 _lock = threading.Lock()
 
 
 def stop_all(clock: Clock = SYSTEM) -> None:
     """Stop every upload, and wait until the engines have let go of them."""
     with _lock:
-        sources = [upload.source for upload in _handed]
+        sources = list(_handed.values())
     for source in sources:
         source.stop()
     until = clock.monotonic() + AT_EXIT

@@ -255,6 +255,7 @@ def says(data: bytes, then: Callable[[Peer], object] = lambda peer: None) -> Cal
     return play
 
 
+BLOCK = bytes(65536)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -1069,6 +1070,12 @@ def test_an_upload_hands_on_what_its_source_gives() -> None:
     assert call.bytes_sent == 2
 
 
+@pytest.mark.parametrize("length", [None, 3])
+def test_an_upload_of_nothing_is_an_end(length: int | None) -> None:
+    """A source that gives no chunk ends the upload, whatever was announced."""
+    assert list(uploads.Source(iter(()), length, exchange(), SYSTEM).upload()) == []
+
+
 def test_an_upload_fails_as_its_source_does() -> None:
     """What the source raises comes behind its chunks."""
 
@@ -1080,6 +1087,42 @@ def test_an_upload_fails_as_its_source_does() -> None:
     assert next(upload) == b"a"
     with pytest.raises(ZeroDivisionError, match="mine"):
         next(upload)
+
+
+def test_an_upload_is_read_a_little_ahead_and_no_further() -> None:
+    """A source that is quicker than the engine waits for it: never is more held than the limit and one chunk."""
+    given, ahead = 0, list[int]()
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal given
+        for _ in range(100):
+            given += len(BLOCK)
+            yield BLOCK
+
+    for chunk in uploads.Source(chunks(), None, exchange(), SYSTEM).upload():
+        ahead.append(given)
+        given -= len(chunk)
+    assert len(ahead) == 100
+    assert max(ahead) <= uploads.AHEAD + len(BLOCK)
+
+
+def test_a_source_that_waits_is_ended_by_stop() -> None:
+    """An engine that takes nothing more holds up no thread once the upload is stopped."""
+    threads = list[threading.Thread]()
+
+    def chunks() -> Iterator[bytes]:
+        threads.append(threading.current_thread())
+        while True:
+            yield BLOCK
+
+    source = uploads.Source(chunks(), None, exchange(), SYSTEM)
+    upload = source.upload()
+    assert next(upload) == BLOCK
+    source.stop()
+    with pytest.raises(uploads.UploadStopped):
+        next(upload)
+    threads[0].join(HANGS)
+    assert not threads[0].is_alive()
 
 
 @pytest.mark.parametrize("deadline", [0.05, None])
