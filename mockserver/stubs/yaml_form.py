@@ -69,6 +69,7 @@ class _Loader(yaml.SafeLoader):
         super().__init__(data)
         self._depth = 0
         self._aliases = 0
+        self._nodes = 0
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         event: Event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -76,6 +77,9 @@ class _Loader(yaml.SafeLoader):
             self._aliases += 1
             if self._aliases > MOST_ALIASES:
                 raise _refused(f"more than {MOST_ALIASES} aliases", event)
+        self._nodes += 1
+        if self._nodes > MOST_NODES:  # said at once: to read on would take ten times as long
+            raise _refused(f"more than {MOST_NODES} values", event)
         self._depth += 1
         if self._depth > DEEPEST:
             raise _refused(f"nested more than {DEEPEST} deep", event)

@@ -326,6 +326,21 @@ def test_hostile_yaml_is_refused_before_it_grows(text: str) -> None:
     assert calls(refused) < 100 * len(data) + 1_000
 
 
+def test_a_file_of_too_many_values_is_not_read_to_its_end() -> None:
+    """However many there are more than allowed: no more work is done."""
+
+    def refused(values: int) -> int:
+        def refuse() -> None:
+            with pytest.raises(ConfigurationError, match=r"^a.yaml, line 1: more than 1000 values"):
+                parse_document(b"[" + b"1," * values + b"]", "a.yaml")
+
+        return calls(refuse)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mockserver.stubs.yaml_form.MOST_NODES", 1_000)
+        assert refused(20_000) <= 1.1 * refused(2_000)
+
+
 def calls(act: Callable[[], object]) -> int:
     """How many Python functions are called meanwhile: a measure of work on which all machines agree."""
     counted = 0
