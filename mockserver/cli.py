@@ -1,7 +1,7 @@
 """The command line: `python -m mockserver`, and `rest-api-client serve`.
 
-Everything is read and checked before anything listens. Exit status: 0 after SIGTERM or SIGINT, 1 when the port cannot
-be had or `--check` found broken rules, 2 for a bad option or a bad stub file.
+Everything is read and checked before anything listens. Exit status: 0 after SIGTERM, SIGINT or SIGHUP, 1 when the port
+cannot be had or `--check` found broken rules, 2 for a bad option or a bad stub file.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ _KINDS: dict[str, Callable[[int, float], Limit]] = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; the exit status."""
+    """Serve until SIGTERM, SIGINT or SIGHUP; the exit status."""
     parser = _parser()
     options = _parsed(parser, argv)
     try:
@@ -95,8 +95,10 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    for name in ("SIGTERM", "SIGINT", "SIGHUP"):  # Windows has no SIGHUP; who starts us by nohup has it ignored
+        number = getattr(signal, name, None)
+        if number is not None and not (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
+            signal.signal(number, lambda *_: stopping.set())
     try:
         with _serving(server, tls):
             sys.stdout.write(_ready(server, options))

@@ -327,10 +327,11 @@ def _secure(tls: Tls | None) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         certificate, key = tls if isinstance(tls, tuple) else (tls, None)
-        context.load_cert_chain(certificate, key)
+        # With a password, even if it is wrong: or OpenSSL would ask whoever sits at the terminal.
+        context.load_cert_chain(certificate, key, password="")
     except (OSError, TypeError, ValueError) as error:
         raise ValueError(
             f"tls={tls!r}: {error}; give an ssl.SSLContext, the path of a PEM file that holds certificate and key, "
-            "or both paths as (certificate, key)"
+            "not encrypted, or both paths as (certificate, key)"
         ) from error
     return context

@@ -32,7 +32,7 @@ def process(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             running.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
     """Ready line, answers, clean end with status 0 and nothing said, a stalled request notwithstanding."""
     with process("--log", "off") as (running, url):
@@ -41,6 +41,19 @@ def test_it_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
             running.send_signal(number)
             _, errors = running.communicate(timeout=HANGS)
         assert (running.returncode, errors) == (0, "")
+
+
+def test_nohup_is_obeyed() -> None:
+    """Where SIGHUP is ignored by whoever starts it, it goes on being ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with process("--log", "off") as (running, url):
+            running.send_signal(signal.SIGHUP)
+            assert httpx.get(f"{url}/health").status_code == 200
+            running.terminate()
+            assert running.wait(HANGS) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_the_log_is_one_line_per_request() -> None:

@@ -186,6 +186,18 @@ def test_a_fault_of_tls_needs_tls() -> None:
         MockServer().gate.present(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
 
 
+def test_nobody_is_asked_for_a_password(tmp_path: Path) -> None:
+    """A key that is encrypted is refused when the server is made."""
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
+    how = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
+    locked = tmp_path / "locked.pem"
+    locked.write_bytes(issued.cert_chain_pems[0].bytes() + key.private_bytes(*how))
+    with pytest.raises(ValueError, match="not encrypted"):
+        MockServer(tls=locked)
+
+
 def test_a_big_answer_is_complete_before_its_reset(server: MockServer, trust: ssl.SSLContext) -> None:
     """TLS has buffers of its own between the script and the kernel."""
     stubs = server.stage.stubs
