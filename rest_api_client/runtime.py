@@ -248,10 +248,12 @@ def iterate_sync(
     source: AsyncIterator[T], run: Callable[[Coroutine[Any, Any, Any]], Any] = run_sync
 ) -> Generator[T, None, None]:
     """Iterate over an async iterator that never suspends; it is closed when the iteration ends or is given up."""
+    # The step of an async generator is all that a runner needs of a coroutine; another iterator's may be any awaitable.
+    step: Callable[[], Any] = source.__anext__ if isasyncgen(source) else lambda: _next(source)
     try:
         while True:
             try:
-                item = run(_next(source))
+                item = run(step())
             except StopAsyncIteration:
                 return
             yield item

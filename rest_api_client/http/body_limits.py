@@ -57,7 +57,7 @@ class BodyMeter:
     """Counts one body, raw and decoded, and stops it at its limits.
 
     Raises:
-        ResponseTooLarge: from `produced`, with the figures and the option to raise.
+        ResponseTooLarge: from `produced` and `passed`, with the figures and the option to raise.
     """
 
     __slots__ = ("decoded", "limits", "raw")
@@ -70,6 +70,15 @@ class BodyMeter:
     def received(self, size: int) -> None:
         """More bytes came from the wire."""
         self.raw += size
+
+    def passed(self, size: int) -> None:
+        """More bytes came and are given on as they are. For a body of which all are."""
+        self.raw += size
+        limits = self.limits
+        if limits.max_decoded_bytes is None and (limits.max_ratio is None or limits.max_ratio >= 1):
+            self.decoded += size
+        else:
+            self.produced(size)
 
     def produced(self, size: int) -> None:
         """More bytes were decoded. Called before anybody else sees them."""

@@ -81,18 +81,18 @@ class Decoder:
         """Bytes given out so far."""
         return self._meters[-1].decoded
 
-    def decode(self, chunk: bytes) -> Iterator[bytes]:
+    def decode(self, chunk: bytes) -> Iterable[bytes]:
         """What the next bytes of the raw body stand for, in pieces of at most 64 KiB; all that can be known by now.
 
         Raises:
             DecodeError: not what the encoding says, or its codec is not installed.
             ResponseTooLarge: a limit is reached; no byte beyond it has been given.
         """
+        if not self._codecs and len(chunk) <= PIECE:
+            self._meters[0].passed(len(chunk))
+            return (chunk,) if chunk else ()
         for meter in self._meters:
             meter.received(len(chunk))
-        if not self._codecs and len(chunk) <= PIECE:
-            self._meters[0].produced(len(chunk))
-            return iter((chunk,) if chunk else ())
         return self._through(0, chunk)
 
     def _through(self, depth: int, data: bytes) -> Iterator[bytes]:

@@ -62,7 +62,7 @@ class SyncRuntime:
 
     def iterate(self, source: AsyncIterator[T]) -> Generator[T, None, None]:
         """Iterate over a body in this thread. See `iterate_sync`."""
-        return iterate_sync(source, self.run)
+        return iterate_sync(source, run_sync if self._real else self.run)
 
     def deadline(self) -> float | None:
         """Return the earliest deadline round the caller, or None."""

@@ -22,6 +22,9 @@ ErrorT = TypeVar("ErrorT", bound=APIError)
 _PROXY_WORDS = (b"CONNECT ", b"\x05", b"\x01")
 """How everything begins that is said to a proxy and is not the request: an HTTP method never starts like that."""
 
+MUCH = 256 * 1024
+"""Bytes asked for where many come. From 512 KiB on the C library gives memory back and fetches it for every read."""
+
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n"
 
 
@@ -34,10 +37,15 @@ class Stream:
         self._write_error = write_error
         self._negotiating = negotiating
         self._heard = False
+        self._wanted = 0
         self._unwritten: OSError | ValueError | None = None
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Some bytes, or b"" at the end. `timeout` is ignored: the exchange knows better."""
+        """Some bytes, or b"" at the end. `timeout` is ignored: the exchange knows better.
+
+        Where the last read got all that it asked for, the next one asks for more than `max_bytes`: every piece passes
+        through a dozen frames.
+        """
         passage = current_passage.get()
         exchange = passage.exchange
         if self._negotiating:
@@ -47,7 +55,7 @@ class Stream:
             if exchange.phase == "write":
                 exchange.phase = "wait"
         try:
-            data = await self._layer.receive(max_bytes, patience)
+            data = await self._layer.receive(max(max_bytes, self._wanted), patience)
         except APIError as error:  # before the OSErrors, which our timeouts are as well
             raise self._over(error) from error.__cause__
         except ssl.SSLError as error:
@@ -61,6 +69,7 @@ class Stream:
             broken = ReadError(f"the connection broke before an answer came: {reason(unwritten)}")
             raise _unless_aborted(exchange, caused(broken, unwritten)) from unwritten
         self._heard = self._heard or not self._negotiating
+        self._wanted = MUCH if len(data) >= max_bytes else 0
         return data
 
     def _broken(self, error: ssl.SSLError) -> Exception:

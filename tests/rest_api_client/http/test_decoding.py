@@ -7,7 +7,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import brotli
 import pytest
@@ -268,6 +268,25 @@ def test_meter_counts() -> None:
     assert (meter.raw, meter.decoded) == (10, 100)
     with pytest.raises(ResponseTooLarge):
         meter.produced(1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "passes"),
+    [
+        (BodyLimits(max_decoded_bytes=None), True),
+        (BodyLimits(max_decoded_bytes=None, max_ratio=None), True),
+        (BodyLimits(max_decoded_bytes=30), True),
+        (BodyLimits(max_decoded_bytes=29), False),
+        (BodyLimits(max_decoded_bytes=None, max_ratio=0.5, ratio_after=9), False),
+    ],
+)
+def test_a_body_in_no_encoding_is_held_to_the_same_limits(limits: BodyLimits, passes: bool) -> None:
+    """What is given on as it came is counted on both sides; only a ratio below 1 can mean it."""
+    decoder = Decoder([], limits)
+    with nullcontext() if passes else pytest.raises(ResponseTooLarge):
+        pieces = [piece for _ in range(3) for piece in decoder.decode(b"0123456789")]
+        assert pieces == [b"0123456789"] * 3
+        assert (decoder.raw_bytes, decoder.decoded_bytes) == (30, 30)
 
 
 def test_content_encodings() -> None:
