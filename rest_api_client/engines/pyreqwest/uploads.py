@@ -46,9 +46,9 @@ class Source:
         self._exchange = exchange
         self._clock = clock
         self._ready: SimpleQueue[bytes | Exception | None] = SimpleQueue()
-        self._room = threading.Event()
+        self._room: SimpleQueue[None] = SimpleQueue()  # an Event would cost its waiter two turns more
         self._read = self._taken = 0
-        self._stopped = False
+        self._full = self._stopped = False
 
     def upload(self) -> Iterator[bytes]:
         """What the engine is given: the chunks, in whatever thread it asks for them.
@@ -79,8 +79,9 @@ class Source:
             if isinstance(chunk, Exception):
                 raise chunk
             self._taken += len(chunk)
-            if self._read == self._taken:
-                self._room.set()
+            if self._full and self._read == self._taken:
+                self._full = False
+                self._room.put(None)
             exchange.bytes_sent += len(chunk)
             yield chunk
 
@@ -100,16 +101,17 @@ class Source:
 
     def _wait(self) -> None:
         """Wait until all is taken: a source that went on with every chunk that is would take turns with the engine."""
-        self._room.clear()
-        # Looked at after that, so that either this sees what was taken or `_give` wakes it.
-        if self._read != self._taken and not self._stopped:
-            self._room.wait()
+        self._full = True
+        # Looked at after that was said, so that either this sees what was taken or `_give` wakes it.
+        while self._read != self._taken and not self._stopped:
+            self._room.get()
+            self._full = True
 
     def stop(self) -> None:
         """Let the engine's next wish for a chunk fail, and the reading thread end at its next one. From any thread."""
         self._stopped = True
         self._ready.put(None)
-        self._room.set()
+        self._room.put(None)
 
 
 class AsyncSource:
