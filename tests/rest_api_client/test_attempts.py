@@ -24,7 +24,7 @@ from rest_api_client.exceptions import (
 )
 from rest_api_client.http.bodies import OneShotBody
 from rest_api_client.middleware import Middleware
-from rest_api_client.models import Request, Response
+from rest_api_client.models import Attempt, Request, Response
 from rest_api_client.outcome import Outcome
 from rest_api_client.pipeline import Pipeline, Stage
 from rest_api_client.policies.reading import Read
@@ -52,6 +52,29 @@ class Auth:
         if count < self.times:
             context.resend(request.with_headers(x_round=str(count + 1)))
         return response
+
+
+class Crowded(list[Attempt]):
+    """A record into which another thread of the call writes first, whenever one is about to."""
+
+    def append(self, record: Attempt) -> None:
+        super().append(Attempt.begun(len(self) + 1, 0.0))
+        super().append(record)
+
+
+def test_threads_that_begin_at_once_have_numbers_of_their_own(world: World[VirtualClock]) -> None:
+    """Two hedges of a sync call: each writes into its own record, and is counted where it stands."""
+
+    async def body() -> Call:
+        chain = Chain(world.runtime, [], respond(204))
+        call = Call(world.runtime, chain.random)
+        call.attempts = Crowded()
+        await chain.pipeline(a_request(), Context(call))
+        return call
+
+    other, own = world.run(body).attempts
+    assert (other.number, other.status_code) == (1, None)
+    assert (own.number, own.status_code) == (2, 204)
 
 
 def test_an_answer_is_recorded(world: World[VirtualClock]) -> None:
