@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from http.cookies import CookieError, SimpleCookie
 from types import MappingProxyType
 from urllib.parse import parse_qsl
 
@@ -77,6 +76,8 @@ class Seen:
     @cached_property
     def cookies(self) -> Mapping[str, str]:
         """The cookies it brought; none where they cannot be read."""
+        from http.cookies import CookieError, SimpleCookie  # few requests are asked for theirs
+
         try:
             jar = SimpleCookie(self.header("cookie") or "")
         except CookieError:

@@ -36,7 +36,7 @@ class Serving:
     Args:
         app: what is served.
         gate: accepts the connections.
-        protocol: one of `players.wire.PROTOCOLS`.
+        protocol: makes the protocol of a connection: a class that `players.wire.PROTOCOLS` gives, or a function.
         loop: as uvicorn names them: "auto", "asyncio", "uvloop".
         name: the thread's.
         beside: runs on the same loop all the while.
@@ -47,7 +47,7 @@ class Serving:
         app: ASGIApp,
         gate: Gate,
         *,
-        protocol: type[Connection],
+        protocol: Callable[..., Connection],
         loop: str,
         name: str,
         beside: Callable[[], Coroutine[Any, Any, None]] | None = None,

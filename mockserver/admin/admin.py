@@ -6,18 +6,18 @@ import os
 import re
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mockserver.arguments import check_address
 from mockserver.asgi import Later
 from mockserver.gate import Gate
-from mockserver.players.on_h11 import H11Wire
 from mockserver.serving import Serving, listen
 from rest_api_client.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from mockserver.players.connection import Connection
     from mockserver.server import MockServer
 
 _TOKEN = re.compile(r"([\w-]{43})?", re.ASCII)
@@ -88,9 +88,8 @@ class Admin:
             except OSError:
                 listener.close()
                 raise
-        # h11 is the stricter parser of the two, and here nobody is in a hurry.
         self._serving = Serving(
-            Later(self._application), Gate(tls=None), protocol=H11Wire, loop="auto", name="mockserver admin"
+            Later(self._application), Gate(tls=None), protocol=_strict, loop="auto", name="mockserver admin"
         )
         self._serving.start(listener)
 
@@ -110,6 +109,13 @@ class Admin:
 
     def __repr__(self) -> str:
         return f"<Admin {self.url}>"
+
+
+def _strict(**given: Any) -> Connection:
+    """On h11, the stricter parser of the two: here nobody is in a hurry. Imported with the first connection."""
+    from mockserver.players.on_h11 import H11Wire
+
+    return H11Wire(**given)
 
 
 def _is_name(path: object) -> bool:

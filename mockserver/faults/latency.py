@@ -11,16 +11,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from statistics import NormalDist
-from typing import Any, Final, Protocol, runtime_checkable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from rest_api_client.lazy_dataclasses import dataclass
 
-_NORMAL = NormalDist()
-_Z95 = _NORMAL.inv_cdf(0.95)
-_Z99 = _NORMAL.inv_cdf(0.99)
+if TYPE_CHECKING:
+    from statistics import NormalDist
+
+_Z95: Final = 1.6448536269514715
+_Z99: Final = 2.3263478740408408
+"""The 95th and the 99th percentile of the standard normal distribution."""
 _LARGEST = 709.0
 """exp() of more is no float."""
+
+
+@lru_cache
+def _normal() -> NormalDist:
+    from statistics import NormalDist  # it brings fractions and decimals, which no server needs that answers at once
+
+    return NormalDist()
 
 
 @runtime_checkable
@@ -64,7 +74,7 @@ class Latency:
 
     def seconds(self, unit: float) -> float:
         """The waiting time at this quantile."""
-        z = _NORMAL.inv_cdf(_inside(unit))
+        z = _normal().inv_cdf(_inside(unit))
         if self.p99 is None or z <= _Z95:
             return _times(self.p50, (math.log(self._upper) - math.log(self.p50)) / _Z95 * z)
         return _times(self._upper, (math.log(self.p99) - math.log(self._upper)) / (_Z99 - _Z95) * (z - _Z95))
@@ -104,8 +114,8 @@ class NormalLatency:
 
     def seconds(self, unit: float) -> float:
         """The waiting time at this quantile."""
-        below = _NORMAL.cdf(-self.mean / self.deviation)
-        return max(0.0, self.mean + self.deviation * _NORMAL.inv_cdf(below + (1 - below) * _inside(unit)))
+        below = _normal().cdf(-self.mean / self.deviation)
+        return max(0.0, self.mean + self.deviation * _normal().inv_cdf(below + (1 - below) * _inside(unit)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +131,7 @@ class LogNormalLatency:
 
     def seconds(self, unit: float) -> float:
         """The waiting time at this quantile."""
-        return _times(self.median, self.sigma * _NORMAL.inv_cdf(_inside(unit)))
+        return _times(self.median, self.sigma * _normal().inv_cdf(_inside(unit)))
 
 
 @dataclass(frozen=True, kw_only=True)
