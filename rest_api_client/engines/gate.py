@@ -16,7 +16,7 @@ from collections import Counter, deque
 from dataclasses import field
 
 from rest_api_client.connection import ConnectionOptions
-from rest_api_client.engines.passage import Passage, Patience
+from rest_api_client.engines.passage import Passage
 from rest_api_client.exceptions import PoolTimeout
 from rest_api_client.http.urls import Origin
 from rest_api_client.lazy_dataclasses import dataclass
@@ -75,21 +75,20 @@ class Gate:
         return len(self._queue)
 
     async def enter(self, origin: Origin, passage: Passage) -> Permit:
-        """Wait for a permit.
+        """Wait for a permit. Who finds room is not asked the time: whoever sends next looks at it.
 
         Raises:
             PoolTimeout: none came free within `Timeouts.pool`.
             DeadlineExceeded: nor before the deadline.
             ReadError: the exchange was aborted.
         """
-        patience = passage.patience(passage.exchange.timeouts.pool, PoolTimeout)
-        patience.left()
         waiter = self._knock(origin, passage)
         if waiter is not None:
-            await self._wait(waiter, passage, patience)
+            await self._wait(waiter, passage)
         return Permit(self, origin)
 
-    async def _wait(self, waiter: _Waiter, passage: Passage, patience: Patience) -> None:
+    async def _wait(self, waiter: _Waiter, passage: Passage) -> None:
+        patience = passage.patience(passage.exchange.timeouts.pool, PoolTimeout)
         try:
             passage.hold(waiter.event.set)
             while not waiter.admitted:
