@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import types
 from collections.abc import Coroutine, Generator
-from typing import Any, cast
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -32,7 +32,7 @@ class ToolsWire(Connection, HttpToolsProtocol):
             awaited = running.send(None)
         except StopIteration:
             return
-        task = self.loop.create_task(cast("Coroutine[Any, Any, None]", _going_on(running, awaited)))
+        task = self.loop.create_task(_going_on(running, awaited))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
@@ -68,9 +68,13 @@ class ToolsWire(Connection, HttpToolsProtocol):
         return self._joined[1]
 
 
+async def _going_on(running: Coroutine[Any, Any, None], awaited: Any) -> None:
+    """What is left of a coroutine that has begun, for a task: since Python 3.12 that takes no generator."""
+    await _rest(running, awaited)
+
+
 @types.coroutine
-def _going_on(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
-    """What is left of a coroutine that has begun, for a task."""
+def _rest(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
     with contextlib.suppress(StopIteration):
         while True:
             try:
