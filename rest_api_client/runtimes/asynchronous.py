@@ -1,6 +1,7 @@
 """The runtime of async clients, on asyncio and on trio.
 
-Timers, cancellation and task groups are anyio's. What anyio cannot do, because its primitives belong to one loop, is
+Sleeping, cancellation and task groups are anyio's; in asyncio, deadlines and waits with a limit ring by the loop's one
+timer (see `alarms`). What anyio cannot do, because its primitives belong to one loop, is
 here: an event that may be set from any thread, loop or trio run, and a task that outlives its caller. Both rest on
 `_Home`, the little that must be said once for asyncio and once for trio: how to reach a loop from outside, how to
 wait in it, how to start a task in it. trio is imported only while it runs.
@@ -58,7 +59,7 @@ class AsyncRuntime:
     def event(self) -> Event:
         """Return an event for tasks of the running loop to wait for."""
         self.clock.require_loop()
-        return _AsyncEvent(_home(self.clock))
+        return _AsyncEvent(_home(self))
 
     async def wait(self, event: Event, timeout: float | None = None) -> bool:
         """Wait until `event` is set or `timeout` seconds passed; return whether it is set."""
@@ -66,25 +67,35 @@ class AsyncRuntime:
             raise TypeError(f"{event!r} belongs to another runtime: take events from runtime.event()")
         if event.is_set() or (timeout is not None and timeout <= 0):
             return event.is_set()
-        if timeout is None:
-            await event.wait()
-        else:
-            with anyio.move_on_after(timeout):
-                await event.wait()
+        await event.wait(timeout)
         return event.is_set()
+
+    async def within(self, future: asyncio.Future[bool], seconds: float | None) -> bool:
+        """Await a future of the running asyncio loop, and give its result; after so many seconds its result is False.
+
+        A cancel scope for each such wait would cost ten times as much as its alarm.
+        """
+        if seconds is None:
+            return await future
+        alarms, alarm = self.alarms(future.get_loop()), _FutureAlarm(future)
+        alarms.add(alarm, seconds)
+        try:
+            return await future
+        finally:
+            alarms.drop(alarm)
 
     def fail_after(self, deadline: float | None) -> AbstractContextManager[None]:
         """Cancel the block at the moment `deadline` and raise TimeoutError."""
         if deadline is None:
             return nullcontext()
-        return _TrioDeadline(self, deadline) if _in_trio() else _AsyncioDeadline(self, deadline)
+        return _TrioDeadline(self, deadline) if in_trio() else _AsyncioDeadline(self, deadline)
 
     def alarms(self, loop: asyncio.AbstractEventLoop) -> Alarms:
         """The alarms of a loop, which is the running one."""
         alarms = self._alarms.get(id(loop))
-        if alarms is None or alarms.loop is not loop:
+        if alarms is None or not alarms.belong_to(loop):
             for number, other in list(self._alarms.items()):
-                if other.loop.is_closed():
+                if other.over:
                     self._alarms.pop(number, None)
             alarms = self._alarms[id(loop)] = Alarms(loop, patient=isinstance(self.clock, SystemClock))
         return alarms
@@ -118,7 +129,7 @@ class AsyncRuntime:
         self.clock.require_loop()
         if self._closed:
             raise RuntimeError("this runtime is closed: nothing can be spawned any more")
-        home = _home(self.clock)
+        home = _home(self)
         name = getattr(function, "__qualname__", repr(function))
         task: Spawned[T] = Spawned(self, name)
 
@@ -232,9 +243,11 @@ class _AsyncioDeadline(_Deadline):
 
 
 class _Inner(Protocol):
+    """A loop's own event. It need not remember that it was set: `_AsyncEvent` does, and is asked first."""
+
     def set(self) -> object: ...
 
-    async def wait(self) -> object: ...
+    async def wait(self, timeout: float | None) -> None: ...
 
 
 class _Home(Protocol):
@@ -249,7 +262,7 @@ class _Home(Protocol):
         ...
 
     def new_event(self) -> _Inner:
-        """Return an event of the library's own."""
+        """Return an event of its own."""
         ...
 
     def start(
@@ -277,29 +290,31 @@ class _AsyncEvent:
     def is_set(self) -> bool:
         return self._set
 
-    async def wait(self) -> None:
+    async def wait(self, timeout: float | None) -> None:
         if not self._home.is_here():
             raise RuntimeError("this event belongs to another event loop: wait for it where runtime.event() was called")
-        await self._inner.wait()
+        await self._inner.wait(timeout)
 
 
-def _in_trio() -> bool:
+def in_trio() -> bool:
+    """Say whether the caller runs in trio."""
     trio = sys.modules.get("trio")
     return trio is not None and trio.lowlevel.in_trio_run()
 
 
-def _home(clock: Clock) -> _Home:
-    return _TrioHome(clock) if _in_trio() else _AsyncioHome()
+def _home(runtime: AsyncRuntime) -> _Home:
+    return _TrioHome(runtime.clock) if in_trio() else _AsyncioHome(runtime)
 
 
 class _AsyncioHome:
     # The loop keeps only weak references to its tasks, so ours are kept here while they run.
     _tasks: set[asyncio.Task[None]] = set()  # noqa: RUF012 - deliberately one set
 
-    __slots__ = ("_loop",)
+    __slots__ = ("_loop", "_runtime")
 
-    def __init__(self) -> None:
+    def __init__(self, runtime: AsyncRuntime) -> None:
         self._loop = asyncio.get_running_loop()
+        self._runtime = runtime
 
     def is_here(self) -> bool:
         try:
@@ -315,7 +330,7 @@ class _AsyncioHome:
         return True
 
     def new_event(self) -> _Inner:
-        return asyncio.Event()
+        return _AsyncioEvent(self._loop, self._runtime)
 
     def start(
         self, body: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[], None], name: str
@@ -329,6 +344,43 @@ class _AsyncioHome:
         self._tasks.add(task)
         task.add_done_callback(forget)
         return lambda: self.call(task.cancel)
+
+
+class _AsyncioEvent:
+    __slots__ = ("_loop", "_runtime", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, runtime: AsyncRuntime) -> None:
+        self._loop = loop
+        self._runtime = runtime
+        self._waiting: list[asyncio.Future[bool]] = []
+
+    def set(self) -> None:
+        for future in self._waiting:
+            settle(future, True)
+
+    async def wait(self, timeout: float | None) -> None:
+        future = self._loop.create_future()
+        self._waiting.append(future)
+        try:
+            await self._runtime.within(future, timeout)
+        finally:
+            self._waiting.remove(future)
+
+
+def settle(future: asyncio.Future[bool], result: bool) -> None:
+    """Give a future its result, unless it has one or nobody waits for it any more."""
+    if not future.done():
+        future.set_result(result)
+
+
+class _FutureAlarm:
+    __slots__ = ("_future",)
+
+    def __init__(self, future: asyncio.Future[bool]) -> None:
+        self._future = future
+
+    def ring(self) -> None:
+        settle(self._future, False)
 
 
 class _TrioHome:
@@ -357,9 +409,7 @@ class _TrioHome:
         return True
 
     def new_event(self) -> _Inner:
-        import trio
-
-        return trio.Event()
+        return _TrioEvent()
 
     def start(
         self, body: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[], None], name: str
@@ -377,3 +427,19 @@ class _TrioHome:
 
         trio.lowlevel.spawn_system_task(main, name=name, context=copy_context())
         return lambda: self.call(scope.cancel)
+
+
+class _TrioEvent:
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        import trio
+
+        self._event = trio.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    async def wait(self, timeout: float | None) -> None:
+        with anyio.move_on_after(timeout):
+            await self._event.wait()

@@ -42,7 +42,8 @@ class AsyncHttpxEngine(LaneEngine):
         self, options: ConnectionOptions | None = None, *, flavour: Flavour = "httpx", clock: Clock = SYSTEM
     ) -> None:
         options = options or ConnectionOptions()
-        super().__init__(options, AsyncLibrary.load(flavour), LoopWaits(), AsyncRuntime(clock), flavour)
+        runtime = AsyncRuntime(clock)
+        super().__init__(options, AsyncLibrary.load(flavour), LoopWaits(runtime), runtime, flavour)
         self._leads: dict[Place, list[Event]] = {}
         self._http1: set[Origin] = set()
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import weakref
 from collections.abc import Coroutine
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from rest_api_client.clock import SYSTEM, Clock
 from rest_api_client.connection import ConnectionOptions
@@ -26,7 +25,6 @@ from rest_api_client.transport import Capability, Exchange
 
 T = TypeVar("T")
 Flavour = Literal["httpx", "httpx2"]
-Place: TypeAlias = tuple[weakref.ref[Any], LaneKey]
 
 BOTH = frozenset(Capability) - {Capability.SYNC, Capability.ASYNCIO, Capability.TRIO, Capability.VIRTUAL_TIME}
 
@@ -59,7 +57,7 @@ class LaneEngine:
         exchange.proof = True
         self._refuse_closed()
         passage = Passage(exchange, self._runtime)
-        permit = await self.gate.enter(request.url.origin, passage)
+        permit = self.gate.admit(request.url.origin) or await self.gate.enter(request.url.origin, passage)
         try:
             self._refuse_closed()
             lane = await self._lane(request, passage)

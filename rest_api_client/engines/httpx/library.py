@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import ssl
 import weakref
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from rest_api_client.engines.httpx.waits import Waits
 from rest_api_client.engines.proxies import Proxy
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.bodies import Body
+from rest_api_client.http.headers import Headers
 from rest_api_client.models import Request
 
 
@@ -104,10 +106,7 @@ class _Common:
         They lie in the parser, and would be read as the beginning of the next answer: httpcore looks only at the
         socket. A server, or whoever can make it say too much, would choose what the next caller reads.
         """
-        for connection in transport._pool.connections:  # noqa: SLF001, SIM110  one of them, for every request
-            if _unparsed(connection):
-                return True
-        return False
+        return _unparsed(transport._pool.connection)  # noqa: SLF001  our own class
 
     def _pool_options(
         self,
@@ -119,8 +118,6 @@ class _Common:
         return {
             "ssl_context": context,
             "proxy": None if key.proxy is None else self._proxy(key.proxy, proxy_context),
-            "max_connections": None,
-            "max_keepalive_connections": None,
             "keepalive_expiry": options.keepalive_expiry,
             "http2": options.http2,
             "uds": options.uds,
@@ -168,7 +165,7 @@ class SyncLibrary(_Common):
         backend = Backend(waits, options.resolver, self._core.WriteError, proxied=key.proxy is not None)
         settings = self._pool_options(key, options, context, proxy_context)
         pool = self._core.ConnectionPool(network_backend=SyncBackend(backend), **settings)
-        return Lane(key, weakref.ref(home), self._transport(pool), backend)
+        return Lane(key, weakref.ref(home), self._transport(_Single(pool, self._core)), backend)
 
     async def call(self, transport: Any, request: Any) -> Any:
         """The library's response, its body unread."""
@@ -226,7 +223,7 @@ class AsyncLibrary(_Common):
         backend = Backend(waits, options.resolver, self._core.WriteError, proxied=key.proxy is not None)
         settings = self._pool_options(key, options, context, proxy_context)
         pool = self._core.AsyncConnectionPool(network_backend=backend, **settings)
-        return Lane(key, weakref.ref(home), self._transport(pool), backend)
+        return Lane(key, weakref.ref(home), self._transport(_AsyncSingle(pool, self._core)), backend)
 
     async def call(self, transport: Any, request: Any) -> Any:
         """The library's response, its body unread."""
@@ -256,6 +253,46 @@ class AsyncLibrary(_Common):
         await stream.aclose()
 
 
+class _Single:
+    """Stands in a pool's place: one connection of that pool's kind, and a new one where the server has closed it.
+
+    A pool asks all its connections before each request and after each body; there is one, and its lane knows how it is.
+    """
+
+    def __init__(self, pool: Any, core: Any) -> None:
+        self._make = pool.create_connection
+        self._unavailable: type[Exception] = core.ConnectionNotAvailable
+        self.connection: Any = None
+
+    def handle_request(self, request: Any) -> Any:
+        """httpcore's response, over this connection."""
+        connection = self.connection
+        if connection is not None:
+            if connection.has_expired():
+                connection.close()
+            else:
+                with suppress(self._unavailable):
+                    return connection.handle_request(request)
+        self.connection = connection = self._make(request.url.origin)
+        return connection.handle_request(request)
+
+
+class _AsyncSingle(_Single):
+    """The same for loops."""
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """httpcore's response, over this connection."""
+        connection = self.connection
+        if connection is not None:
+            if connection.has_expired():
+                await connection.aclose()
+            else:
+                with suppress(self._unavailable):
+                    return await connection.handle_async_request(request)
+        self.connection = connection = self._make(request.url.origin)
+        return await connection.handle_async_request(request)
+
+
 def _unparsed(connection: Any) -> bool:
     # HTTPConnection and the proxies' connections hold the one that speaks; HTTP/2 has no such bytes.
     while connection is not None:
@@ -276,10 +313,10 @@ def _import(flavour: str) -> tuple[Any, Any]:
 
 
 def _lane_class(parent: Any) -> Any:
-    """A transport on a pool that was made for it; the parent's own constructor would build a TLS context."""
+    """A transport on what stands in its pool's place; the parent's own constructor would build a TLS context."""
 
-    def __init__(self: Any, pool: Any) -> None:  # noqa: N807  it becomes the class's
-        self._pool = pool
+    def __init__(self: Any, single: Any) -> None:  # noqa: N807  it becomes the class's
+        self._pool = single
 
     return type("Lane", (parent,), {"__init__": __init__})
 
@@ -291,7 +328,7 @@ def _content_class(mixin: type, parent: Any) -> Any:
 def _fields(request: Request) -> list[tuple[bytes, bytes]]:
     """The request's fields, with Host and the body's framing where they are not given."""
     headers, body = request.headers, request.body
-    fields, names = headers.raw(), headers.names
+    fields, names = headers.cached(Headers.raw).copy(), headers.present
     if "host" not in names:
         fields.insert(0, (b"Host", request.url.netloc.encode("ascii")))
     if "transfer-encoding" in names:

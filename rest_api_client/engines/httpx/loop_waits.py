@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio  # noqa: TID251  its running loop is asked for, nothing is waited on
+import asyncio  # noqa: TID251  its loop watches sockets; the wait itself, and its limit, are the runtime's
 import math
 import socket
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import anyio  # noqa: TID251  the border to the loop: readiness of a socket is not the runtime's business
+import anyio  # noqa: TID251  trio watches sockets through it, and its scope ends work on a shared connection
 
 from rest_api_client.engines.errors import aborted
 from rest_api_client.engines.httpx.waits import Ended
 from rest_api_client.engines.passage import Passage
 from rest_api_client.exceptions import DeadlineExceeded
+from rest_api_client.runtimes.asynchronous import AsyncRuntime, in_trio, settle
 
 T = TypeVar("T")
 
@@ -22,23 +22,47 @@ T = TypeVar("T")
 class LoopWaits:
     """Waits in the running asyncio loop or trio run."""
 
-    eager = False
+    def __init__(self, runtime: AsyncRuntime) -> None:
+        self._runtime = runtime
 
     def home(self) -> object:
         """The running loop."""
-        trio = sys.modules.get("trio")
-        if trio is not None and trio.lowlevel.in_trio_run():
-            token: object = trio.lowlevel.current_trio_token()
-            return token
+        if in_trio():
+            import trio
+
+            return trio.lowlevel.current_trio_token()
         return asyncio.get_running_loop()
 
     async def readable(self, sock: socket.socket, seconds: float | None) -> bool:
         """Have the loop watch for reading."""
-        return await _watch(anyio.wait_readable, sock, seconds)
+        if in_trio():
+            return await _watch_in_trio(anyio.wait_readable, sock, seconds)
+        loop = asyncio.get_running_loop()
+        return await self._watch_in_asyncio(loop, loop.add_reader, loop.remove_reader, sock, seconds)
 
     async def writable(self, sock: socket.socket, seconds: float | None) -> bool:
         """Have the loop watch for writing."""
-        return await _watch(anyio.wait_writable, sock, seconds)
+        if in_trio():
+            return await _watch_in_trio(anyio.wait_writable, sock, seconds)
+        loop = asyncio.get_running_loop()
+        return await self._watch_in_asyncio(loop, loop.add_writer, loop.remove_writer, sock, seconds)
+
+    async def _watch_in_asyncio(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        add: Callable[..., object],
+        remove: Callable[[int], object],
+        sock: socket.socket,
+        seconds: float | None,
+    ) -> bool:
+        """Wait for the loop's word, or for an alarm of the loop's one timer."""
+        future: asyncio.Future[bool] = loop.create_future()
+        descriptor = sock.fileno()
+        add(descriptor, settle, future, True)
+        try:
+            return await self._runtime.within(future, seconds)
+        finally:
+            remove(descriptor)
 
 
 async def interruptible(passage: Passage, work: Awaitable[T]) -> T:
@@ -67,18 +91,16 @@ async def interruptible(passage: Passage, work: Awaitable[T]) -> T:
 
 def _soon(function: Callable[[], object]) -> Callable[[], object]:
     """The same function, called in this loop, from whatever thread."""
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():
+    if in_trio():
+        import trio
+
         token = trio.lowlevel.current_trio_token()
         return lambda: token.run_sync_soon(function)
     loop = asyncio.get_running_loop()
     return lambda: loop.call_soon_threadsafe(function)
 
 
-async def _watch(wait: Callable[[socket.socket], Any], sock: socket.socket, seconds: float | None) -> bool:
-    if seconds is None:
-        await wait(sock)
-        return True
+async def _watch_in_trio(wait: Callable[[socket.socket], Any], sock: socket.socket, seconds: float | None) -> bool:
     with anyio.move_on_after(seconds) as scope:
         await wait(sock)
     return not scope.cancelled_caught

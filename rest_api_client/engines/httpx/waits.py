@@ -15,9 +15,6 @@ from typing import Protocol
 class Waits(Protocol):
     """How one waits for a socket."""
 
-    eager: bool
-    """Whether to try before waiting; a loop is given its turn first."""
-
     def home(self) -> object:
         """What connections made here belong to: the running loop, or all threads."""
         ...
@@ -33,8 +30,6 @@ class Waits(Protocol):
 
 class ThreadWaits:
     """Blocks the thread."""
-
-    eager = True
 
     def home(self) -> object:
         """One home for all threads of an engine."""

@@ -60,13 +60,10 @@ class Wire:
 
     async def receive(self, size: int, patience: Patience) -> bytes:
         """Some bytes, or b"" at the end."""
-        ready = self._waits.eager
-        while True:
-            left = patience.left()
-            if ready:
+        while True:  # waits first: what was asked for has hardly ever come yet
+            if await self._waits.readable(self._sock, patience.left()):
                 with suppress(BlockingIOError, InterruptedError):
                     return self._sock.recv(size)
-            ready = await self._waits.readable(self._sock, left)
 
     async def send(self, data: bytes, patience: Patience) -> None:
         """All of the bytes."""
