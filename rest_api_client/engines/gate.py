@@ -74,8 +74,13 @@ class Gate:
         """How many stand in line."""
         return len(self._queue)
 
+    def admit(self, origin: Origin) -> Permit | None:
+        """A permit where there is room, else None. The time is not looked at: whoever sends next does that."""
+        with self._lock:
+            return Permit(self, origin) if self._let_in(origin) else None
+
     async def enter(self, origin: Origin, passage: Passage) -> Permit:
-        """Wait for a permit. Who finds room is not asked the time: whoever sends next looks at it.
+        """Wait for a permit.
 
         Raises:
             PoolTimeout: none came free within `Timeouts.pool`.
@@ -101,22 +106,22 @@ class Gate:
     def _knock(self, origin: Origin, passage: Passage) -> _Waiter | None:
         """Go in, or get in line."""
         with self._lock:
-            if self._has_room(origin):
-                self._admit(origin)
+            if self._let_in(origin):
                 return None
             waiter = _Waiter(origin, passage.runtime.event())
             self._queue.append(waiter)
             return waiter
 
-    def _has_room(self, origin: Origin) -> bool:
+    def _let_in(self, origin: Origin) -> bool:
+        """Count one in, if there is room."""
         if self.total is not None and self.inside >= self.total:
             return False
-        return self.per_origin is None or self._each[origin] < self.per_origin
-
-    def _admit(self, origin: Origin) -> None:
-        self.inside += 1
         if self.per_origin is not None:
+            if self._each[origin] >= self.per_origin:
+                return False
             self._each[origin] += 1
+        self.inside += 1
+        return True
 
     def _give_up(self, waiter: _Waiter) -> None:
         with self._lock:
@@ -144,9 +149,8 @@ class Gate:
     def _next(self) -> _Waiter | None:
         # One permit came back, so at most one waiter can go in.
         for waiter in list(self._queue):
-            if self._has_room(waiter.origin):
+            if self._let_in(waiter.origin):
                 self._queue.remove(waiter)
-                self._admit(waiter.origin)
                 waiter.admitted = True
                 return waiter
         return None

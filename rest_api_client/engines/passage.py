@@ -25,6 +25,12 @@ from rest_api_client.runtime import Runtime
 from rest_api_client.transport import Exchange
 
 
+def deadline_of(exchange: Exchange, runtime: Runtime) -> float | None:
+    """When the exchange must be over, on the clock: by its own deadline or the caller's, whichever is first, if any."""
+    deadline, own = exchange.deadline, runtime.deadline()
+    return own if deadline is None else deadline if own is None else min(deadline, own)
+
+
 class Passage:
     """One exchange on its way through the engine: what is left of its time, and how an abort reaches it."""
 
@@ -33,8 +39,7 @@ class Passage:
     def __init__(self, exchange: Exchange, runtime: Runtime) -> None:
         self.exchange = exchange
         self.runtime = runtime
-        deadline, own = exchange.deadline, runtime.deadline()
-        self.deadline = own if deadline is None else deadline if own is None else min(deadline, own)
+        self.deadline = deadline_of(exchange, runtime)
         self.connect_until: float | None = None
         self._wake: Callable[[], object] | None = None
         self._cancel: Callable[[], object] | None = None

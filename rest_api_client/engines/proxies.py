@@ -109,6 +109,11 @@ class Proxies:
         self._ambient = _from_environment(environ) if ambient else {}
         self._except = _Exceptions(_variable(environ, "no_proxy")) if self._ambient else None
 
+    @property
+    def none(self) -> bool:
+        """Whether there is none for any URL."""
+        return not self._rules and not self._ambient
+
     def find(self, url: URL) -> Proxy | None:
         """The proxy for this URL, or None to connect directly."""
         for pattern, proxy in self._rules:

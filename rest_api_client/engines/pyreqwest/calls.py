@@ -9,35 +9,43 @@ from __future__ import annotations
 
 import asyncio  # noqa: TID251  a task is asked whether it is being cancelled, nothing is waited on
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Final
 
 from anyio.lowlevel import checkpoint  # noqa: TID251  a cancellation in anyio's own words
 from pyreqwest.exceptions import PyreqwestError
 
 from rest_api_client.engines.errors import TIMER_GRAIN, aborted
 from rest_api_client.engines.gate import Permit
-from rest_api_client.engines.passage import Passage
+from rest_api_client.engines.passage import deadline_of
 from rest_api_client.engines.pyreqwest.errors import told
 from rest_api_client.engines.pyreqwest.uploads import AsyncSource, Source, UploadStopped
 from rest_api_client.exceptions import ClosedError, DeadlineExceeded, DecodeError
 from rest_api_client.http.headers import Headers
 from rest_api_client.models import Request, Response
-from rest_api_client.runtime import run_sync
+from rest_api_client.runtime import Runtime, run_sync
+from rest_api_client.transport import ByteStream, Exchange, Fetched
+
+BUFFERED: Final = 65536
+"""Bytes of a body fetched with its head where the whole is wanted anyway: most bodies cost one wait, not three."""
+_DIGITS: Final = len(str(BUFFERED))
+"""Of a length that may fit: `int()` of a longer one could take long."""
 
 
 class Call:
     """One exchange under way: what it holds, until it has really ended."""
 
-    def __init__(self, request: Request, passage: Passage, permit: Permit) -> None:
+    context: Any = None
+    answer: Any = None
+    source: Source | AsyncSource | None = None
+    _abandoned = False
+    _ended = False
+
+    def __init__(self, request: Request, exchange: Exchange, permit: Permit, runtime: Runtime) -> None:
         self.request = request
-        self.exchange = passage.exchange
-        self.context: Any = None
-        self.answer: Any = None
-        self.source: Source | AsyncSource | None = None
-        self._passage = passage
+        self.exchange = exchange
         self._permit = permit
-        self._abandoned = False
-        self._ended = False
+        self._runtime = runtime
+        self._deadline = deadline_of(exchange, runtime)
 
     def left(self) -> float | None:
         """Seconds until the deadline.
@@ -47,10 +55,10 @@ class Call:
         """
         if self.exchange.aborted:
             raise aborted(self.exchange)
-        deadline = self._passage.deadline
+        deadline = self._deadline
         if deadline is None:
             return None
-        left = deadline - self._passage.runtime.now()
+        left = deadline - self._runtime.now()
         if left <= 0:
             raise DeadlineExceeded(f"the deadline passed in phase {self.exchange.phase!r}")
         return left
@@ -58,8 +66,7 @@ class Call:
     @property
     def late(self) -> bool:
         """Whether the deadline passed, or will before anybody could look again."""
-        deadline = self._passage.deadline
-        return deadline is not None and deadline - self._passage.runtime.now() <= TIMER_GRAIN
+        return self._deadline is not None and self._deadline - self._runtime.now() <= TIMER_GRAIN
 
     def failed(self, error: BaseException) -> None:
         """End the call with what pyreqwest raised, in our words; errors of the user's own body are as they are.
@@ -106,19 +113,21 @@ class Call:
         if self.answer is not None:
             self.end()
 
-    def response(self, stream: SyncBody | AsyncBody) -> Response:
+    def response(self, stream: ByteStream) -> Response:
         """The answer in our words."""
-        exchange = self.exchange
+        answer, exchange = self.answer, self.exchange
         exchange.phase = "read"
         try:
             self.left()
-            headers = _headers(self.answer.headers)
+            headers = _headers(answer.headers)
         except BaseException:
             self.end()
             raise
-        version = {"HTTP/2.0": "HTTP/2"}.get(self.answer.version, self.answer.version)
-        exchange.http_version = version
-        return Response(self.answer.status, headers=headers, stream=stream, request=self.request, http_version=version)
+        version = answer.version
+        exchange.http_version = "HTTP/2" if version == "HTTP/2.0" else version
+        return Response(
+            answer.status, headers=headers, stream=stream, request=self.request, http_version=exchange.http_version
+        )
 
     def end(self) -> None:
         """Give everything back. Idempotent."""
@@ -147,7 +156,7 @@ class _Body:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._reader = call.answer.body_reader
+        self._reader: Any = None
         self._closed = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -161,22 +170,48 @@ class _Body:
             TransportError: the body broke off; DeadlineExceeded: the deadline passed.
             ClosedError: it was closed, or read to its end.
         """
-        if self._closed:
-            raise ClosedError("the body was closed, or read to its end")
-        try:
-            self._call.left()
-            chunk = await self._read()
-        except BaseException as error:
-            self._call.failed(error)
-            raise
+        chunk = await self._got(self._chunk)
         if chunk is None:
-            self._call.exchange.phase = "done"
-            await self.aclose()
+            self._end()
             raise StopAsyncIteration
         return bytes(chunk)
 
-    async def _read(self) -> bytes | None:
+    async def answer(self) -> Response:
+        """The response with this body, or with all of it where it came with the head.
+
+        Raises:
+            APIError: the deadline passed meanwhile, or a field of the head cannot be told.
+        """
+        response = self._call.response(self)
+        if self._fetched():
+            data = await self._got(self._call.answer.bytes)
+            self._end()
+            response.stream = Fetched(bytes(data))
+        return response
+
+    def _fetched(self) -> bool:
+        """Whether it is wanted whole and has come with the head: all of it, since the answer says how long it is."""
+        if not self._call.exchange.whole:
+            return False
+        length = self._call.answer.get_header("content-length")
+        return length is not None and len(length) <= _DIGITS and length.isdecimal() and int(length) < BUFFERED
+
+    def _chunk(self) -> Any:
+        if self._closed:
+            raise ClosedError("the body was closed, or read to its end")
+        self._call.left()
+        if self._reader is None:
+            self._reader = self._call.answer.body_reader
+        return self._reader.read_chunk()
+
+    async def _got(self, work: Callable[[], Any]) -> Any:
+        """What the work gives. Its error ends the call, in our words."""
         raise NotImplementedError
+
+    def _end(self) -> None:
+        self._call.exchange.phase = "done"
+        self._closed = True
+        self._call.end()
 
     async def aclose(self) -> None:
         """Drop the connection where the body was not read to its end."""
@@ -187,17 +222,23 @@ class _Body:
 class SyncBody(_Body):
     """The raw body of a sync call."""
 
-    async def _read(self) -> bytes | None:
-        chunk: bytes | None = self._reader.read_chunk()
-        return chunk
+    async def _got(self, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except BaseException as error:
+            self._call.failed(error)
+            raise
 
 
 class AsyncBody(_Body):
     """The raw body of an async call."""
 
-    async def _read(self) -> bytes | None:
-        chunk: bytes | None = await heed(self._reader.read_chunk)
-        return chunk
+    async def _got(self, work: Callable[[], Any]) -> Any:
+        try:
+            return await heed(work)
+        except BaseException as error:
+            self._call.failed(error)
+            raise
 
 
 async def heed(work: Callable[[], Any]) -> Any:

@@ -24,6 +24,7 @@ from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines.proxies import Proxies, Proxy
 from rest_api_client.engines.tls import Trust
 from rest_api_client.exceptions import CapabilityError, ConfigurationError
+from rest_api_client.http.bodies import EMPTY
 from rest_api_client.models import Request
 from rest_api_client.transport import Timeouts
 
@@ -68,6 +69,7 @@ class Clients:
         self._roots = _bundle(options)
         self._identity = _identity(options)
         self._clients: OrderedDict[Key, Any] = OrderedDict()
+        self._usual: tuple[Timeouts, str, Any] | None = None
         self._lock = threading.Lock()
 
     def get(self, request: Request, timeouts: Timeouts) -> Any:
@@ -76,10 +78,10 @@ class Clients:
         Raises:
             CapabilityError: it would go through a SOCKS proxy, or trust what it was told not to.
         """
+        usual = self._usual  # the only client there is, for requests without a body that nothing sets apart
+        if usual is not None and usual[0] is timeouts and usual[1] == request.url.scheme and request.body is EMPTY:
+            return usual[2]
         key = self._key(request, timeouts)
-        client = self._clients.get(key)
-        if client is not None and len(self._clients) == 1:  # the rule; which was used last matters where there are more
-            return client
         with self._lock:
             if key not in self._clients:
                 self._clients[key] = self._build(key)
@@ -87,12 +89,18 @@ class Clients:
                     # Not closed: exchanges under way go on, and the last of them ends it.
                     self._clients.popitem(last=False)
             self._clients.move_to_end(key)
-            return self._clients[key]
+            client = self._clients[key]
+            # While there is one client, nobody needs to know which was used last.
+            if len(self._clients) > 1:
+                self._usual = None
+            elif request.body is EMPTY and self._proxies.none and self._identity is None:
+                self._usual = timeouts, key.scheme, client
+            return client
 
     def take(self) -> list[Any]:
         """All clients, to be closed; new ones are made if need be."""
         with self._lock:
-            clients, self._clients = list(self._clients.values()), OrderedDict()
+            clients, self._clients, self._usual = list(self._clients.values()), OrderedDict(), None
         return clients
 
     def _key(self, request: Request, timeouts: Timeouts) -> Key:

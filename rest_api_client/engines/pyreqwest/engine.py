@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio  # noqa: TID251  pyreqwest is asyncio's alone: its calls need tasks that no cancellation reaches
-import os
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -17,11 +16,12 @@ from rest_api_client.clock import SYSTEM, Clock, SystemClock
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines.gate import Gate, Permit
 from rest_api_client.engines.passage import Passage
-from rest_api_client.engines.pyreqwest.calls import AsyncBody, Call, SyncBody
+from rest_api_client.engines.pyreqwest.calls import BUFFERED, AsyncBody, Call, SyncBody
 from rest_api_client.engines.pyreqwest.clients import Clients
 from rest_api_client.engines.pyreqwest.uploads import AsyncSource, Source
 from rest_api_client.exceptions import CapabilityError, ClosedError, ConfigurationError
-from rest_api_client.http.bodies import BytesBody
+from rest_api_client.forks import in_child
+from rest_api_client.http.bodies import EMPTY, Body, BytesBody
 from rest_api_client.http.headers import Headers
 from rest_api_client.http.urls import URL
 from rest_api_client.models import Request, Response
@@ -47,10 +47,6 @@ _BOTH = frozenset(
 )
 
 
-_BUFFERED = 65536
-"""Bytes of a body fetched with its head where the whole is wanted anyway: most bodies cost one wait, not three."""
-
-
 class _Engine:
     """What the sync and the async engine share: clients, gate, and the request in pyreqwest's words."""
 
@@ -65,30 +61,41 @@ class _Engine:
         self.gate = Gate.of(options)
         self._closed = False
 
-    def _begin(self, request: Request, exchange: Exchange) -> Passage:
+    def _begin(self, request: Request) -> Url:
+        """Refuse what cannot be sent, tell audit hooks, and give the URL in pyreqwest's words."""
         if self._closed:
             raise ClosedError("the engine is closed")
-        _refuse_fork()
-        _refuse_rewriting(request.url)
+        _THREADS.need()
+        url = request.url
+        target = _target(url)
         # Python tells audit hooks where sockets connect; these are Rust's. So a test's guard can keep them in.
-        sys.audit("rest_api_client.connect", request.url.host, request.url.port)
-        return Passage(exchange, self.runtime)
+        sys.audit("rest_api_client.connect", url.host, url.port)
+        return target
 
-    def _call(self, request: Request, passage: Passage, permit: Permit) -> Call:
+    async def _wait_for_permit(self, request: Request, exchange: Exchange) -> Permit:
+        return await self.gate.enter(request.url.origin, Passage(exchange, self.runtime))
+
+    def _call(self, request: Request, target: Url, exchange: Exchange, permit: Permit) -> Call:
         """The request, ready to be sent. Its time begins now."""
-        call = Call(request, passage, permit)
-        builder = self._clients.get(request, passage.exchange.timeouts).request(request.method, request.url.text)
-        builder = self._with_body(builder, call)
-        builder = builder.streamed_read_buffer_limit(_BUFFERED if passage.exchange.whole else 0)
-        left = call.left()
-        if left is not None:
-            builder = builder.timeout(timedelta(seconds=left))
-        call.context = builder.build_streamed()
+        try:
+            call = Call(request, exchange, permit, self.runtime)
+            builder = self._clients.get(request, exchange.timeouts).request(request.method, target)
+            builder = builder.headers(_framed(request).cached(_sendable))
+            body = request.body
+            if body is not EMPTY:
+                builder = self._with_body(builder, body, call)
+            builder = builder.streamed_read_buffer_limit(BUFFERED if exchange.whole else 0)
+            left = call.left()
+            if left is not None:
+                builder = builder.timeout(timedelta(0, left))
+            call.context = builder.build_streamed()
+        except BaseException:
+            permit.give_back()
+            raise
+        exchange.phase = "wait"
         return call
 
-    def _with_body(self, builder: Any, call: Call) -> Any:
-        body = call.request.body
-        builder = builder.headers(_sendable(_framed(call.request)))
+    def _with_body(self, builder: Any, body: Body, call: Call) -> Any:
         if isinstance(body, BytesBody):
             call.exchange.bytes_sent = body.length
             return builder.body_bytes(body.data) if body.length else builder
@@ -131,20 +138,15 @@ class SyncPyreqwestEngine(_Engine):
             CapabilityError: a URL or a field that pyreqwest would change.
             ConfigurationError: in a forked child.
         """
-        passage = self._begin(request, exchange)
-        permit = await self.gate.enter(request.url.origin, passage)
-        try:
-            call = self._call(request, passage, permit)
-        except BaseException:
-            permit.give_back()
-            raise
-        exchange.phase = "wait"
+        target = self._begin(request)
+        permit = self.gate.admit(request.url.origin) or await self._wait_for_permit(request, exchange)
+        call = self._call(request, target, exchange, permit)
         try:
             call.answer = call.context.__enter__()
         except BaseException as error:
             call.failed(error)
             raise
-        return call.response(SyncBody(call))
+        return await SyncBody(call).answer()
 
     def _refuse_async_body(self) -> None:
         raise ConfigurationError("a sync client cannot send an async iterator: give an iterator, or use AsyncAPIClient")
@@ -152,7 +154,7 @@ class SyncPyreqwestEngine(_Engine):
     async def aclose(self) -> None:
         """Close every connection; calls under way in other threads end with ClosedError."""
         self._closed = True
-        if _in_child():
+        if _THREADS.lost:
             return
         for client in self._clients.take():
             client.close()
@@ -184,29 +186,24 @@ class AsyncPyreqwestEngine(_Engine):
             ConfigurationError: in a forked child.
         """
         loop = _loop()
-        passage = self._begin(request, exchange)
-        permit = await self.gate.enter(request.url.origin, passage)
-        try:
-            call = self._call(request, passage, permit)
-            opened = loop.create_future()
-            task = loop.create_task(call.open(opened))
-        except BaseException:
-            permit.give_back()
-            raise
+        target = self._begin(request)
+        permit = self.gate.admit(request.url.origin) or await self._wait_for_permit(request, exchange)
+        call = self._call(request, target, exchange, permit)
+        opened = loop.create_future()
+        task = loop.create_task(call.open(opened))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        exchange.phase = "wait"
         try:
             await opened
         except asyncio.CancelledError:
             call.abandon()
             raise
-        return call.response(AsyncBody(call))
+        return await AsyncBody(call).answer()
 
     async def aclose(self) -> None:
         """Close every connection; calls under way end with ClosedError."""
         self._closed = True
-        if _in_child():
+        if _THREADS.lost:
             return
         for client in self._clients.take():
             await client.close()
@@ -222,19 +219,20 @@ def _loop() -> asyncio.AbstractEventLoop:
         raise CapabilityError("pyreqwest runs on asyncio only: with trio choose engine='httpx'") from None
 
 
-def _refuse_rewriting(url: URL) -> None:
-    """pyreqwest sends what its own URL parser makes of the target."""
-    theirs = _their_target(url.text)
-    if theirs != url.target:
+def _target(url: URL) -> Url:
+    """The URL in pyreqwest's words, which sends what its own parser makes of it."""
+    theirs, target = _parsed(url.text)
+    if target != url.target:
         raise CapabilityError(
-            f"pyreqwest would send {theirs!r} in place of {url.target!r}: choose engine='httpx' for it"
+            f"pyreqwest would send {target!r} in place of {url.target!r}: choose engine='httpx' for it"
         )
+    return theirs
 
 
 @lru_cache(maxsize=256)
-def _their_target(text: str) -> str:
+def _parsed(text: str) -> tuple[Url, str]:
     url = Url(text.partition("#")[0])
-    return url.path if url.query_string is None else f"{url.path}?{url.query_string}"
+    return url, url.path if url.query_string is None else f"{url.path}?{url.query_string}"
 
 
 def _sendable(headers: Headers) -> list[tuple[str, str]]:
@@ -248,27 +246,42 @@ def _sendable(headers: Headers) -> list[tuple[str, str]]:
 
 def _framed(request: Request) -> Headers:
     """The fields, with the length where pyreqwest would not know or not say it (RFC 9110, section 8.6)."""
-    headers, length = request.headers, request.body.length
-    streamed = not isinstance(request.body, BytesBody)
-    silent = not length and request.method in {"POST", "PUT", "PATCH"}
-    if length is None or not (streamed or silent) or "content-length" in headers or "transfer-encoding" in headers:
+    headers, body = request.headers, request.body
+    if isinstance(body, BytesBody) and (body.data or request.method not in {"POST", "PUT", "PATCH"}):
+        return headers
+    length = body.length
+    if length is None or "content-length" in headers or "transfer-encoding" in headers:
         return headers
     return headers.merged({"content-length": str(length)})
 
 
-_home: int | None = None
-"""The process in which pyreqwest was first used: its threads are that process's, not one engine's."""
+class _Threads:
+    """pyreqwest's own, which are the process's, not one engine's: a forked child lacks those of its parent.
+
+    Attributes:
+        running: whether there are any.
+        lost: whether they stayed behind in a fork.
+    """
+
+    def __init__(self) -> None:
+        self.running = self.lost = False
+        in_child(self._forked)
+
+    def _forked(self) -> None:
+        self.lost = self.running
+
+    def need(self) -> None:
+        """Have them run.
+
+        Raises:
+            ConfigurationError: in a forked child.
+        """
+        if self.lost:
+            raise ConfigurationError(
+                "pyreqwest was used before the process forked, and its threads did not come along: "
+                "use it in the child only, or choose engine='httpx'"
+            )
+        self.running = True
 
 
-def _refuse_fork() -> None:
-    global _home
-    if _in_child():
-        raise ConfigurationError(
-            "pyreqwest was used before the process forked, and its threads did not come along: "
-            "use it in the child only, or choose engine='httpx'"
-        )
-    _home = os.getpid()
-
-
-def _in_child() -> bool:
-    return _home is not None and os.getpid() != _home
+_THREADS = _Threads()
