@@ -28,7 +28,7 @@ _ORIGIN = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Built:
     """A request, and what was found or left out while building it.
 
@@ -93,12 +93,21 @@ class RequestBuilder:
             headers, left_headers = withhold_headers(headers)
             params, left_params = withhold_params(params)
             withheld = tuple(dict.fromkeys((*left_headers, *left_params, *echoed)))
-        body, content_headers = self._body(options)
-        key = as_key(options.get("idempotency_key"))
+        if params:
+            target = target.with_params(params)
+        body: Body = EMPTY
+        key = None
+        if not options:
+            fields = self._standing(headers).copy()
+        else:
+            target = target.with_params(options.get("params"))
+            body, described = self._body(options)
+            key = as_key(options.get("idempotency_key"))
+            fields = self._headers(self._standing(headers), described, options, key)
         request = Request(
             method=method.upper() if isinstance(method, str) and method.islower() else method,
-            url=target.with_params(params).with_params(options.get("params")),
-            headers=self._headers(headers, content_headers, options, key),
+            url=target,
+            headers=fields,
             body=body,
             template=template,
             home=home,
@@ -109,13 +118,13 @@ class RequestBuilder:
     def _locate(self, url: str, values: Mapping[str, Scalar] | None) -> tuple[str, URL, Userinfo | None]:
         if not isinstance(url, str):
             raise ConfigurationError(f"url= is no text: give a str, got {type(url).__name__}")
-        text = fill_template(url, values or {}) if values is not None or _PLACEHOLDER.search(url) else url
-        return _template(url), *_target(self._base_url, text)
+        templated = values is not None or ("{" in url and _PLACEHOLDER.search(url))
+        return _template(url), *_target(self._base_url, fill_template(url, values or {}) if templated else url)
 
     def _headers(
-        self, client: Headers, content: Mapping[str, str], options: RequestOptions, key: IdempotencyKey | None
+        self, standing: Headers, content: Mapping[str, str], options: RequestOptions, key: IdempotencyKey | None
     ) -> Headers:
-        merged = content_headers(self._standing(client), content, options.get("headers"))
+        merged = content_headers(standing, content, options.get("headers"))
         cookies = options.get("cookies")
         if cookies:
             own = [merged["cookie"]] if "cookie" in merged else []
@@ -127,14 +136,13 @@ class RequestBuilder:
     def _standing(self, client: Headers) -> Headers:
         """The client's fields over the defaults: merged anew only where the client's were changed."""
         seen, merged = self._merged
-        if seen != client:
-            merged = self._defaults.merged(client)
-            self._merged = client.copy(), merged
+        if not seen.twin_of(client):
+            if seen != client:
+                merged = self._defaults.merged(client)
+            self._merged = client.copy(), merged  # a twin: next time no fields are compared
         return merged
 
     def _body(self, options: RequestOptions) -> tuple[Body, Mapping[str, str]]:
-        if not options:
-            return EMPTY, {}
         named = cast("Mapping[str, Any]", options)
         given = {name: named[name] for name in ("content", "json", "data", "files") if name in named}
         if not given:

@@ -6,7 +6,7 @@ refuses to suspend. Nothing here knows which of the two it serves, but for the e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from random import Random, SystemRandom  # noqa: TID251  the one place where a client's source of chance is made
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, cast
@@ -160,13 +160,23 @@ class ClientCore:
 
     async def call(self, method: str, url: str, options: RequestOptions, *, stream: bool = False) -> Response:
         """Run one call from its options to a response that is ready for the caller."""
-        request, call, withheld = await self._begin(method, url, options, stream=stream)
+        request, call, withheld = self._begin(method, url, options, stream=stream)
+        if self._prepare is not None:
+            request = await _prepared(self._prepare, request)
         response = await self._send(request, call, withheld)
-        return await self._finish(response, options)
+        if self._process is not None:
+            response = checked(await settle(self._process(response)), Response, "process_response")
+        if response.status_code >= 400 and options.get("raise_for_status", self.config.raise_for_status):
+            if self._handle_error is None:
+                raise response.error()
+            await settle(self._handle_error(response))
+        return response
 
     async def explain(self, method: str, url: str, options: RequestOptions) -> Explanation:
         """What would happen to a call now."""
-        request, call, withheld = await self._begin(method, url, options, stream=False)
+        request, call, withheld = self._begin(method, url, options, stream=False)
+        if self._prepare is not None:
+            request = await _prepared(self._prepare, request)
         from rest_api_client.explain import explained  # few ask
 
         context = Context(call)
@@ -175,13 +185,14 @@ class ClientCore:
         call.deadline = None if deadline is None else deadline.moment(context)  # what would wait asks what is left
         return explained(request, await self.pipeline.forecast(request, context))
 
-    async def _begin(
+    def _begin(
         self, method: str, url: str, options: RequestOptions, *, stream: bool
     ) -> tuple[Request, Call, tuple[str, ...]]:
         """The request, the call it is for, and the names of what was left out of it."""
         if self.closed:
             raise ClosedError("this client is closed: make a new one, or do the call inside its `with` block")
-        refuse_unknown(options, OPTION_NAMES, "request option")
+        if options:
+            refuse_unknown(options, OPTION_NAMES, "request option")
         built = self.builder.build(method, url, options, self.settings.headers, self.settings.params)
         call = Call(
             self.runtime,
@@ -190,12 +201,10 @@ class ClientCore:
             classify=self.config.classify,
         )
         request = built.request
-        if request.home and not request.at_home and call.options.auth is not UNSET and call.options.auth is not None:
+        if call.options.auth is not UNSET and call.options.auth is not None and request.home and not request.at_home:
             raise ConfigurationError(
                 f"auth for {request.url.origin}, not this client's own: add it to allow_origins, or use another client"
             )
-        if self._prepare is not None:
-            request = checked(await settle(self._prepare(request)), Request, "prepare_request")
         return request, call, built.withheld
 
     async def _send(self, request: Request, call: Call, withheld: tuple[str, ...]) -> Response:
@@ -210,15 +219,6 @@ class ClientCore:
         response.attempts = tuple(call.attempts)
         response.elapsed = self.runtime.now() - call.started
         response.serializer = self.serializer
-        return response
-
-    async def _finish(self, response: Response, options: RequestOptions) -> Response:
-        if self._process is not None:
-            response = checked(await settle(self._process(response)), Response, "process_response")
-        if response.status_code >= 400 and options.get("raise_for_status", self.config.raise_for_status):
-            if self._handle_error is None:
-                raise response.error()
-            await settle(self._handle_error(response))
         return response
 
     def _call_options(self, options: RequestOptions, userinfo: Userinfo | None, *, stream: bool) -> CallOptions:
@@ -258,6 +258,10 @@ class ClientCore:
             if self.owns_transport:
                 await self.transport.aclose()
                 await self.runtime.aclose()
+
+
+async def _prepared(prepare: Callable[[Any], Any], request: Request) -> Request:
+    return checked(await settle(prepare(request)), Request, "prepare_request")
 
 
 _FLAGS = ("retry_unsafe", "follow_redirects", "raise_for_status", "attempt_headers")

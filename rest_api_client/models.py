@@ -12,6 +12,7 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from rest_api_client.exceptions import (
@@ -41,7 +42,7 @@ __all__ = ["IDEMPOTENT_METHODS", "Attempt", "Note", "Problem", "Request", "Respo
 
 T = TypeVar("T")
 
-_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_is_method = lru_cache(maxsize=64)(re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch)
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"})
 """RFC 9110, section 9.2.2, and the QUERY method's own specification."""
 IDEMPOTENCY_KEY = "Idempotency-Key"
@@ -71,7 +72,8 @@ class Request:
     key_header: str = IDEMPOTENCY_KEY
 
     def __post_init__(self) -> None:
-        if not isinstance(self.method, str) or not _METHOD.fullmatch(self.method):
+        method = self.method
+        if not isinstance(method, str) or not _is_method(method):
             raise ConfigurationError(f"method {self.method!r} is not a token: use letters, for example GET or PURGE")
         if not isinstance(self.url, URL):
             raise ConfigurationError(f"Request(url={type(self.url).__name__}): give a URL, as URL.parse('https://...')")

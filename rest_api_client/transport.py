@@ -93,7 +93,7 @@ class Exchange:
     Attributes:
         timeouts: limits per phase.
         deadline: when everything must be over, in the clock's monotonic seconds, or None.
-        whole: the body will be read at once: an engine may wait for its beginning together with the head.
+        whole: the body will be read at once: an engine may fetch its beginning, or all of it, together with the head.
         phase: how far it got.
         handed_over: whether the engine was given the request at all; until then nothing can have been sent.
         bytes_sent: bytes of the request, head included, that were handed to the kernel; 0 proves it unsent.
@@ -171,6 +171,26 @@ class ByteStream(Protocol):
     async def aclose(self) -> None:
         """Give back the connection, or drop it where the body was not read to its end. Idempotent."""
         ...
+
+
+class Fetched:
+    """A whole body that came with its head, for an exchange that asked for that (`whole`); still encoded.
+
+    Who wants it whole takes `data`; to everybody else it is a stream of one chunk.
+    """
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body, if there is any."""
+        if self.data:
+            yield self.data
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
 
 
 class Transport(Protocol):

@@ -60,10 +60,11 @@ class BodyMeter:
         ResponseTooLarge: from `produced` and `passed`, with the figures and the option to raise.
     """
 
-    __slots__ = ("decoded", "limits", "raw")
+    __slots__ = ("_passes", "decoded", "limits", "raw")
 
     def __init__(self, limits: BodyLimits) -> None:
         self.limits = limits
+        self._passes = limits.max_decoded_bytes is None and (limits.max_ratio is None or limits.max_ratio >= 1)
         self.raw = 0
         self.decoded = 0
 
@@ -74,8 +75,7 @@ class BodyMeter:
     def passed(self, size: int) -> None:
         """More bytes came and are given on as they are. For a body of which all are."""
         self.raw += size
-        limits = self.limits
-        if limits.max_decoded_bytes is None and (limits.max_ratio is None or limits.max_ratio >= 1):
+        if self._passes:
             self.decoded += size
         else:
             self.produced(size)

@@ -88,9 +88,9 @@ class Decoder:
             DecodeError: not what the encoding says, or its codec is not installed.
             ResponseTooLarge: a limit is reached; no byte beyond it has been given.
         """
-        if not self._codecs and len(chunk) <= PIECE:
-            self._meters[0].passed(len(chunk))
-            return (chunk,) if chunk else ()
+        if not self._codecs and 0 < (size := len(chunk)) <= PIECE:
+            self._meters[0].passed(size)
+            return (chunk,)
         for meter in self._meters:
             meter.received(len(chunk))
         return self._through(0, chunk)

@@ -8,18 +8,29 @@ reaches an engine.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from collections.abc import Set as AbstractSet
-from typing import cast
+from typing import Any, Self, TypeVar, cast, overload
 
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.redaction import redact_headers
+
+T = TypeVar("T")
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 HeaderTypes = Mapping[str, str] | Iterable[tuple[str, str]]
 _Field = tuple[str, str, str]
+
+
+class _Memo:
+    """What copies have in common: the newest form that was made of a list of fields (`Headers.cached`)."""
+
+    __slots__ = ("made",)
+
+    def __init__(self) -> None:
+        self.made: tuple[object, object, Any] = (None, None, None)
 
 
 class Headers(MutableMapping[str, str]):
@@ -32,19 +43,22 @@ class Headers(MutableMapping[str, str]):
         ConfigurationError: a name that is no token, or a value with control characters (RFC 9110, section 5.5).
     """
 
-    __slots__ = ("_fields", "_present", "_unchecked")
+    __slots__ = ("_fields", "_memo", "_present", "_unchecked")
 
     def __init__(self, fields: HeaderTypes | None = None) -> None:
-        self._unchecked = False
-        self._fields: list[_Field] = []
-        self._present: AbstractSet[str] | None = None
         if fields is None:
-            return
-        if isinstance(fields, Headers):
-            self._fields = fields._sendable()  # noqa: SLF001  another Headers
+            self._set([])
+        elif isinstance(fields, Headers):
+            self._set(fields._sendable())  # noqa: SLF001  another Headers
         else:
-            for name, value in _pairs(fields):
-                self.add(name, value)
+            self._set([_field(name, value) for name, value in _pairs(fields)])
+
+    def _set(self, fields: list[_Field], *, unchecked: bool = False, memo: _Memo | None = None) -> Self:
+        self._fields = fields  # copies share it: it is replaced, never changed
+        self._unchecked = unchecked
+        self._memo = memo
+        self._present: AbstractSet[str] | None = None
+        return self
 
     @classmethod
     def received(cls, raw: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -54,14 +68,12 @@ class Headers(MutableMapping[str, str]):
     @classmethod
     def received_text(cls, fields: Iterable[tuple[str, str]]) -> Headers:
         """The same, from an engine that gives text."""
-        headers = cls()
-        headers._unchecked = True
-        headers._fields = [(name.lower(), name, value) for name, value in fields]
-        return headers
+        taken = [(name.lower(), name, value) for name, value in fields]
+        return cls.__new__(cls)._set(taken, unchecked=True)  # noqa: SLF001  its own kind
 
     def add(self, name: str, value: str) -> None:
         """Append a field, keeping those of the same name."""
-        self._fields.append(_field(name, value))
+        self._fields = [*self._fields, _field(name, value)]
         self._present = None
 
     def get_list(self, name: str) -> list[str]:
@@ -97,7 +109,7 @@ class Headers(MutableMapping[str, str]):
     def _sendable(self) -> list[_Field]:
         if self._unchecked:
             return [_field(name, value) for _, name, value in self._fields]
-        return list(self._fields)
+        return self._fields
 
     @property
     def size(self) -> tuple[int, int]:
@@ -106,44 +118,69 @@ class Headers(MutableMapping[str, str]):
 
     def copy(self) -> Headers:
         """An independent copy."""
-        twin = Headers()
-        twin._unchecked, twin._fields = self._unchecked, self._fields.copy()
-        return twin
+        memo = self._memo
+        if memo is None:
+            memo = self._memo = _Memo()
+        twin = Headers.__new__(Headers)
+        return twin._set(self._fields, unchecked=self._unchecked, memo=memo)  # noqa: SLF001  its own kind
 
     __copy__ = copy
+
+    def twin_of(self, other: Headers) -> bool:
+        """Whether one is a copy of the other, and neither was changed since."""
+        return self._fields is other._fields
+
+    def cached(self, make: Callable[[Headers], T]) -> T:
+        """What a function makes of these fields: kept for them and their copies until another function asks.
+
+        It is not to be changed. The function is known by identity: give one of a module or a class, no lambda.
+        """
+        memo, fields = self._memo, self._fields
+        if memo is None:
+            return make(self)
+        maker, of, made = memo.made
+        if maker is not make or of is not fields:
+            made = make(self)
+            memo.made = make, fields, made
+        return cast("T", made)
 
     def merged(self, other: HeaderTypes | None) -> Headers:
         """A copy in which the other's fields replace those of the same name."""
         incoming = (other if isinstance(other, Headers) else Headers(other))._sendable()  # noqa: SLF001
         merged = self.without(key for key, _, _ in incoming)
-        merged._fields += incoming
-        merged._present = None  # noqa: SLF001 (its own kind)
+        merged._fields = [*merged._fields, *incoming]
         return merged
 
     def without(self, names: Iterable[str]) -> Headers:
         """A copy that lacks the fields of these names."""
         gone = {name.lower() for name in names}
-        kept = Headers()
-        kept._unchecked = self._unchecked
-        kept._fields = [field for field in self._fields if field[0] not in gone]
-        return kept
+        kept = [field for field in self._fields if field[0] not in gone]
+        return Headers.__new__(Headers)._set(kept, unchecked=self._unchecked)  # noqa: SLF001  its own kind
 
     def __getitem__(self, name: str) -> str:
-        values = self.get_list(name)
-        if not values:
+        value = self.get(name)
+        if value is None:
             raise KeyError(name)
-        return values[0] if len(values) == 1 else ", ".join(values)
+        return value
+
+    @overload
+    def get(self, name: str, /, default: None = None) -> str | None: ...
+
+    @overload
+    def get(self, name: str, /, default: str | T) -> str | T: ...
+
+    def get(self, name: str, /, default: Any = None) -> Any:
+        """All values of a name joined with ", ", or the default where there is none."""
+        # Not the mixin's, which raises a KeyError and catches it: most answers lack most of what they are asked for.
+        values = self.get_list(name)
+        return (values[0] if len(values) == 1 else ", ".join(values)) if values else default
 
     def __setitem__(self, name: str, value: str) -> None:
         field = _field(name, value)
-        places = [i for i, (key, _, _) in enumerate(self._fields) if key == field[0]]
+        key, fields = field[0], self._fields
+        first = next((i for i, known in enumerate(fields) if known[0] == key), len(fields))
+        self._fields = [*fields[:first], field, *[other for other in fields[first:] if other[0] != key]]
         self._present = None
-        if not places:
-            self._fields.append(field)
-            return
-        self._fields[places[0]] = field
-        for i in reversed(places[1:]):
-            del self._fields[i]
 
     def __delitem__(self, name: str) -> None:
         key = name.lower()
@@ -171,6 +208,14 @@ class Headers(MutableMapping[str, str]):
         return NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __getstate__(self) -> tuple[list[_Field], bool]:
+        """The fields: what was made of them may be nothing that can be pickled."""
+        return self._fields, self._unchecked
+
+    def __setstate__(self, state: tuple[list[_Field], bool]) -> None:
+        fields, unchecked = state
+        self._set(fields, unchecked=unchecked)
 
     def __repr__(self) -> str:
         return f"Headers({redact_headers(self.multi_items())!r})"

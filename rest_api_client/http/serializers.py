@@ -84,12 +84,18 @@ class StandardJSON:
     def loads(self, data: bytes) -> Any:
         """Any JSON text, with or without a byte order mark; NaN and Infinity too, since many servers write them."""
         try:
-            return _DECODER.decode(data.decode(_encoding(data), "surrogatepass"))
+            text = data.decode(_encoding(data), "surrogatepass")
+            # Not `decode`, which looks for white space with two regular expressions.
+            value, end = _DECODER.raw_decode(text, len(text) - len(text.lstrip(_SPACE)))
+            if text[end:].strip(_SPACE):
+                raise json.JSONDecodeError("Extra data", text, end)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
+        return value
 
 
 _DECODER = json.JSONDecoder()
+_SPACE = " \t\n\r"
 
 
 def _encoding(data: bytes) -> str:

@@ -1,8 +1,9 @@
 """Reading the answer: decoded by us, bounded, and inside the attempt.
 
-`Decode` turns the engine's raw stream into decoded pieces for every engine alike, counting both sides. `Read`, above
-it, takes the whole body while the attempt still runs, so that a body that breaks off is an attempt that failed and can
-be retried. A call that streams leaves the body unread; its pieces are still counted, by ratio alone.
+`Decode` turns the engine's raw stream into decoded pieces for every engine alike, counting both sides; a body that came
+with its head it takes at once. `Read`, above it, takes the whole body while the attempt still runs, so that a body that
+breaks off is an attempt that failed and can be retried. A call that streams leaves the body unread; its pieces are
+still counted, by ratio alone.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from rest_api_client.attempts import close
 from rest_api_client.context import Context
 from rest_api_client.exceptions import APIError, ResponseTooLarge
 from rest_api_client.http.bodies import finish_both
-from rest_api_client.http.body_limits import BodyLimits
+from rest_api_client.http.body_limits import BodyLimits, BodyMeter
 from rest_api_client.http.decoding import Decoder, content_encodings
 from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.models import Request, Response
 from rest_api_client.pipeline import Stage
-from rest_api_client.transport import ByteStream
+from rest_api_client.transport import ByteStream, Fetched
 from rest_api_client.typing import Proceed
 
 ERROR_BODY = 1 << 20
@@ -34,10 +35,12 @@ class Decode:
     stage = Stage.DECODE
 
     async def __call__(self, request: Request, context: Context, proceed: Proceed) -> Response:
-        """Hand on the answer with its body decoded as it is read.
+        """Hand on the answer: a body that came with its head is decoded here, any other while it is read.
 
         Raises:
-            ResponseTooLarge: more header fields, or encodings of the body, than the client accepts.
+            ResponseTooLarge: more header fields, or encodings of the body, than the client accepts; or that body is
+                larger.
+            DecodeError: that body is not what its encoding says.
         """
         response = await proceed(request, context)
         limits = self.limits.for_stream() if context.options.stream else self.limits
@@ -47,8 +50,11 @@ class Decode:
                 raise _too_many(lines, limits.max_headers)
             if limits.max_header_bytes is not None and size > limits.max_header_bytes:
                 raise _too_large(size, limits.max_header_bytes)
-            if response.stream is not None:
-                response.stream = DecodedStream(response, response.stream, limits)
+            stream = response.stream
+            if isinstance(stream, Fetched):
+                _fill(response, stream.data, limits)
+            elif stream is not None:
+                response.stream = DecodedStream(response, stream, limits)
         except APIError as error:
             error.request, error.response = request, response
             await close(response)
@@ -70,15 +76,31 @@ def _too_large(size: int, most: int) -> ResponseTooLarge:
     )
 
 
+def _fill(response: Response, data: bytes, limits: BodyLimits) -> None:
+    """Take a whole body that came with its head."""
+    response.raw_size = len(data)
+    if "content-encoding" in response.headers.present:
+        decoder = _decoder(response, limits)
+        data = b"".join(decoder.decode(data))
+        decoder.finish()
+    else:
+        BodyMeter(limits).passed(len(data))
+    response.fill(data)
+
+
+def _decoder(response: Response, limits: BodyLimits) -> Decoder:
+    headers = response.headers
+    encoded = "content-encoding" in headers.present
+    return Decoder(content_encodings(headers.get_list("content-encoding")) if encoded else (), limits)
+
+
 class DecodedStream:
     """A body, decoded while it is read. Errors carry request and response; the end gives the connection back."""
 
     def __init__(self, response: Response, raw: ByteStream, limits: BodyLimits) -> None:
         self._response = response
         self._raw = raw
-        headers = response.headers
-        encoded = "content-encoding" in headers.present
-        self._decoder = Decoder(content_encodings(headers.get_list("content-encoding")) if encoded else (), limits)
+        self._decoder = _decoder(response, limits)
         self._pieces: AsyncGenerator[bytes, None] | None = None
         self._ended = False
 
@@ -144,6 +166,8 @@ class Read:
         """Hand on the answer with its content, or as a stream where the call asked for one."""
         response = await proceed(request, context)
         stream = response.stream
+        if stream is None:
+            return response
         if context.options.stream and response.status_code < 400:
             return await _judged(request, response, context)
         if context.options.stream or not isinstance(stream, DecodedStream):
