@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tests.benchmarks.clients import Setup, chosen
 from tests.benchmarks.contest import Found, Task, costs, field_of
-from tests.benchmarks.figures import Claim, Result, Series, Terms, bench, ratio
+from tests.benchmarks.figures import Claim, Result, Series, Terms, bench, paired
 from tests.benchmarks.wire_server import Wire, wire
 
 TITLES = (
@@ -44,12 +44,14 @@ class Kind:
 KINDS = (
     Kind("a JSON of 1 MB", "json", "/large", judged=False),
     Kind("a download of 100 MiB", "download", "/download", judged=True),
+    Kind("a download of 100 MiB to a file", "save", "/download", judged=True),
     Kind("an upload of 100 MiB", "upload", "/upload", judged=True),
 )
 HOW = """
-A list of 5,000 things in JSON, read whole and parsed; 100 MiB in chunks of 64 KiB, read as they come and let go; and as
-many sent from a generator. What a process grows is its greatest size during a round, above its size before that; the
-greatest of all rounds counts.
+A list of 5,000 things in JSON, read whole and parsed; 100 MiB in chunks of 64 KiB, read as they come and let go; the
+same written to a file (ours by `download`, which also waits until the disk has it; the others in a loop of their own,
+which do not); and as many bytes sent from a generator. What a process grows is its greatest size during a round, above
+its size before that; the greatest of all rounds counts.
 """
 
 
@@ -84,7 +86,7 @@ def _grown(title: str, kind: Kind, rounds: list[Found]) -> Series:
 def _cost_claims(kind: Kind, cost: dict[str, Series]) -> list[Claim]:
     most = 1.1 if kind.judged else None
     return [
-        ratio(f"CPU time of {kind.name}, {ours}, of {bare}'s", cost[ours], cost[bare], at_most=most)
+        paired(f"CPU time of {kind.name}, {ours}, of {bare}'s", cost[ours], cost[bare], at_most=most)
         for ours, bare in PAIRS
         if ours in cost and bare in cost
     ]

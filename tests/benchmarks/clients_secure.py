@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.benchmarks.clients import ASYNC, SYNC, Setup, chosen
 from tests.benchmarks.contest import Task, costs, field_of, rates
-from tests.benchmarks.figures import Claim, Result, Series, Terms, bench, ratio
+from tests.benchmarks.figures import Claim, Result, Series, Terms, bench, paired
 from tests.benchmarks.peers import Missing
 from tests.benchmarks.wire_server import Wire, wire
 
@@ -62,7 +62,7 @@ def _task(server: Wire, setup: Setup, terms: Terms) -> Task:
 
 def _claims(cost: dict[str, Series]) -> tuple[Claim, ...]:
     return tuple(
-        ratio(f"CPU time of {ours}, of {bare}'s", cost[ours], cost[bare])
+        paired(f"CPU time of {ours}, of {bare}'s", cost[ours], cost[bare])
         for ours, bare in PAIRS
         if ours in cost and bare in cost
     )

@@ -2,7 +2,8 @@
 
 Each module of this package registers its own with `@bench`; `python -m tests.benchmarks` finds them. What is compared
 is measured in turns (a round of each, then the next round of each), so that a machine that is busy for a while is busy
-for all. A claim is a ratio of medians, or a median, with its bound: what falls short is reported as such.
+for all. A claim is a ratio of medians, the median of the rounds' ratios, or a median, with its bound: what falls short
+is reported as such.
 """
 
 from __future__ import annotations
@@ -135,6 +136,14 @@ def ratio(
 ) -> Claim:
     """A claim about the ratio of two medians."""
     return Claim(what, over.median / under.median, "times", at_least, at_most)
+
+
+def paired(
+    what: str, over: Series, under: Series, *, at_least: float | None = None, at_most: float | None = None
+) -> Claim:
+    """A claim about two that took turns: the median of the rounds' own ratios, which a slow minute hardly moves."""
+    ratios = [one / other for one, other in zip(over.values, under.values, strict=True)]
+    return Claim(what, median(ratios), "times", at_least, at_most)
 
 
 def load() -> None:

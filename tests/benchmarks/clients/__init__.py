@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 TIMEOUT = 30.0
@@ -43,6 +46,9 @@ class Client(Protocol):
 
     def download(self, url: str) -> int:
         """The bytes of a body that is read as it comes, and let go."""
+
+    def save(self, url: str) -> int:
+        """The bytes of a file in which a body was saved."""
 
     def upload(self, url: str) -> int:
         """What the server says it got, of `blocks()`."""
@@ -108,6 +114,13 @@ def find(title: str, *, asynchronous: bool) -> Any:
     """The class of a client, by its title."""
     module, _, name = (ASYNC if asynchronous else SYNC)[title].partition(":")
     return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+
+
+@contextmanager
+def new_file() -> Iterator[Path]:
+    """Where a file can be made; it goes in the end."""
+    with TemporaryDirectory() as folder:
+        yield Path(folder) / "body"
 
 
 def blocks() -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_api_client import APIClient, AsyncAPIClient
 from rest_api_client.connection import ConnectionOptions
-from tests.benchmarks.clients import TIMEOUT, Setup, blocks
+from tests.benchmarks.clients import TIMEOUT, Setup, blocks, new_file
 
 BARE: dict[str, Any] = {
     "deadline": None,
@@ -39,6 +39,11 @@ class Ours:
     def download(self, url: str) -> int:
         with self._client.stream("GET", url) as response:
             return sum(map(len, response.iter_bytes()))
+
+    def save(self, url: str) -> int:
+        with new_file() as path:
+            self._client.download(url, path)
+            return path.stat().st_size
 
     def upload(self, url: str) -> int:
         return int(self._client.post(url, content=blocks()).data["number"])

@@ -6,7 +6,7 @@ import ssl
 from types import ModuleType
 from typing import Any
 
-from tests.benchmarks.clients import TIMEOUT, Setup, blocks
+from tests.benchmarks.clients import TIMEOUT, Setup, blocks, new_file
 
 
 def _options(library: ModuleType, setup: Setup) -> dict[str, Any]:
@@ -36,6 +36,12 @@ class Httpx:
     def download(self, url: str) -> int:
         with self._client.stream("GET", url) as response:
             return sum(map(len, response.iter_bytes()))
+
+    def save(self, url: str) -> int:
+        with new_file() as path:
+            with self._client.stream("GET", url) as response, path.open("wb") as file:
+                file.writelines(response.iter_bytes())
+            return path.stat().st_size
 
     def upload(self, url: str) -> int:
         return int(self._client.post(url, content=blocks()).json()["number"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from tests.benchmarks.clients import TIMEOUT, Setup, blocks
+from tests.benchmarks.clients import TIMEOUT, Setup, blocks, new_file
 from tests.benchmarks.niquests_folder import FOLDER
 
 sys.path.insert(0, str(FOLDER))
@@ -35,6 +35,12 @@ class Niquests:
     def download(self, url: str) -> int:
         with self._session.get(url, timeout=TIMEOUT, stream=True) as response:
             return sum(map(len, response.iter_content(65536)))
+
+    def save(self, url: str) -> int:
+        with new_file() as path:
+            with self._session.get(url, timeout=TIMEOUT, stream=True) as response, path.open("wb") as file:
+                file.writelines(response.iter_content(65536))
+            return path.stat().st_size
 
     def upload(self, url: str) -> int:
         return int(self._session.post(url, data=blocks(), timeout=TIMEOUT).json()["number"])

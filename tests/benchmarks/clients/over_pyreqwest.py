@@ -8,7 +8,7 @@ from typing import Any
 
 from pyreqwest.client import ClientBuilder, SyncClientBuilder
 
-from tests.benchmarks.clients import TIMEOUT, Setup, blocks
+from tests.benchmarks.clients import TIMEOUT, Setup, blocks, new_file
 
 
 def _built(builder: Any, setup: Setup) -> Any:
@@ -33,6 +33,14 @@ class Pyreqwest:
             while (piece := reader.read_chunk()) is not None:
                 size += len(piece)
             return size
+
+    def save(self, url: str) -> int:
+        with new_file() as path:
+            with self._client.get(url).build_streamed() as response, path.open("wb") as file:
+                reader = response.body_reader
+                while (piece := reader.read_chunk()) is not None:
+                    file.write(piece)
+            return path.stat().st_size
 
     def upload(self, url: str) -> int:
         return int(self._client.post(url).body_stream(blocks()).build().send().json()["number"])

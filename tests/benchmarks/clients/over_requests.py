@@ -9,7 +9,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from tests.benchmarks.clients import TIMEOUT, Setup, blocks
+from tests.benchmarks.clients import TIMEOUT, Setup, blocks, new_file
 
 RETRY = Retry(total=2, backoff_factor=0.5, status_forcelist=[429, 500, 502, 503, 504], respect_retry_after_header=True)
 
@@ -37,6 +37,12 @@ class Requests:
         with self._session.get(url, timeout=TIMEOUT, stream=True) as response:
             pieces: Iterator[bytes] = response.iter_content(65536)
             return sum(map(len, pieces))
+
+    def save(self, url: str) -> int:
+        with new_file() as path:
+            with self._session.get(url, timeout=TIMEOUT, stream=True) as response, path.open("wb") as file:
+                file.writelines(response.iter_content(65536))
+            return path.stat().st_size
 
     def upload(self, url: str) -> int:
         return int(self._session.post(url, data=blocks(), timeout=TIMEOUT).json()["number"])
