@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,8 @@ from rest_api_client.engines.scripted import ScriptedTransport, respond
 from rest_api_client.exceptions import CircuitOpenError, ConfigurationError, RateLimitExceeded
 from rest_api_client.explain import explained
 from rest_api_client.forecast import Forecast
+from rest_api_client.http.urls import URL
+from rest_api_client.models import Request
 from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from tests.rest_api_client.chain import a_request
 
@@ -79,6 +82,17 @@ def test_credentials_that_would_stay_at_home_are_named() -> None:
     assert {forecast.policy: forecast.reason for forecast in told.forecasts}["Authentication"] == "credentials withheld"
     assert "redirects are not followed" in str(off)
     assert "no credential is added" in str(off)
+
+
+def test_what_a_client_does_to_its_requests_is_explained_as_well() -> None:
+    """A client's own `prepare_request` is called: here it sends them elsewhere."""
+
+    class Moved(APIClient):
+        def prepare_request(self, request: Request) -> Request:
+            return replace(request, url=URL.parse("https://moved.test/"))
+
+    with Moved("https://api.test", engine=ScriptedTransport(respond(200)), clock=VirtualClock()) as client:
+        assert str(client.explain("GET", "/a")).startswith("GET https://moved.test/\n")
 
 
 def test_the_async_client_explains_the_same() -> None:

@@ -157,7 +157,7 @@ def test_a_replay_strikes_the_same_requests() -> None:
         ("rule=rule(fault=resset)", "unknown fault 'resset'; did you mean 'reset'"),
         ("rule=brownout", "'brownout' is no fault but a scenario; give one of answer"),
         ("rule=latency(p50=1)", "'latency' is no fault but a latency"),
-        ("latency=pareto", "pareto: missing a required argument: 'low'; it is written pareto"),
+        ("latency=pareto", "pareto: missing a required (keyword-only )?argument: 'low'; it is written pareto"),
         ("latency=paretto(low=1)", "unknown latency 'paretto'; did you mean 'pareto'"),
         ("scenario=brownout(length=3)", "it is written brownout"),
         ("rule=rule(reset, when=is_big)", "when"),

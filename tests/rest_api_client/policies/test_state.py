@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+from weakref import WeakKeyDictionary
 
 import pytest
 
+from rest_api_client import forks
 from rest_api_client.exceptions import ConfigurationError
-from rest_api_client.forks import _forked, in_child
+from rest_api_client.forks import in_child
 from rest_api_client.policies.state import ALLOW, Decision, MemoryState
 from rest_api_client.runtime import run_sync
 
@@ -66,8 +68,9 @@ def test_a_state_that_forgets_begins_anew() -> None:
         assert ask(state, "a") == 1
 
 
-def test_the_dead_are_not_called_in_a_child() -> None:
+def test_the_dead_are_not_called_in_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asked to be called is kept only as long as it lives."""
+    monkeypatch.setattr(forks, "_methods", WeakKeyDictionary())  # no others: they would take this for a child
     called: list[str] = []
 
     class Listener:
@@ -80,7 +83,7 @@ def test_the_dead_are_not_called_in_a_child() -> None:
 
     kept, gone = Listener("kept"), Listener("gone")
     del gone
-    _forked()
+    forks._forked()
     assert called == [kept.name]
 
 

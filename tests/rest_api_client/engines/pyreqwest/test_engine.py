@@ -25,6 +25,7 @@ from rest_api_client.clock import SYSTEM
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines.pyreqwest import AsyncPyreqwestEngine, SyncPyreqwestEngine, calls, uploads
 from rest_api_client.engines.pyreqwest.clients import MAX_CLIENTS, idle_limit
+from rest_api_client.engines.pyreqwest.engine import _THREADS as THREADS
 from rest_api_client.engines.pyreqwest.errors import told
 from rest_api_client.exceptions import (
     APIError,
@@ -908,7 +909,8 @@ def test_a_forked_child_is_refused(face: Face, monkeypatch: Any) -> None:
 
     async def work(engine: Any) -> None:
         await read(await engine.send(asked(server.url), exchange()))
-        monkeypatch.setattr("os.getpid", lambda: -1)
+        monkeypatch.setattr(THREADS, "lost", False)
+        THREADS._forked()
         with pytest.raises(ConfigurationError, match="fork"):
             await engine.send(asked(server.url), exchange())
         await engine.aclose()
