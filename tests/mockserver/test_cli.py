@@ -32,10 +32,20 @@ def process(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             running.kill()
 
 
+@contextmanager
+def hang_up(handler: signal.Handlers) -> Iterator[None]:
+    """What is started in this block inherits what is to be done about SIGHUP, whatever nohup made of it here."""
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
     """Ready line, answers, clean end with status 0 and nothing said, a stalled request notwithstanding."""
-    with process("--log", "off") as (running, url):
+    with hang_up(signal.SIG_DFL), process("--log", "off") as (running, url):
         assert httpx.get(f"{url}/health").status_code == 200
         with httpx.stream("GET", f"{url}/sse?count=2&interval=60"):
             running.send_signal(number)
@@ -45,15 +55,11 @@ def test_it_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
 
 def test_nohup_is_obeyed() -> None:
     """Where SIGHUP is ignored by whoever starts it, it goes on being ignored."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with process("--log", "off") as (running, url):
-            running.send_signal(signal.SIGHUP)
-            assert httpx.get(f"{url}/health").status_code == 200
-            running.terminate()
-            assert running.wait(HANGS) == 0
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    with hang_up(signal.SIG_IGN), process("--log", "off") as (running, url):
+        running.send_signal(signal.SIGHUP)
+        assert httpx.get(f"{url}/health").status_code == 200
+        running.terminate()
+        assert running.wait(HANGS) == 0
 
 
 def test_the_log_is_one_line_per_request() -> None:
