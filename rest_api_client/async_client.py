@@ -125,7 +125,7 @@ class AsyncAPIClient(Surface):
         A body that breaks off goes on from there (Range, If-Range) if the server can and the retry policy lets it, and
         else starts anew; parts of different versions are never joined.
 
-        The file is written in pieces of at most 64 KiB, in the event loop's own thread.
+        The file is written in pieces of at most 256 KiB, in the event loop's own thread.
 
         Args:
             url: what to get.

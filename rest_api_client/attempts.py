@@ -79,8 +79,12 @@ def _begin(call: Call, memory: Mapping[str, Kept] | None = None) -> Context:
     attempt = Context(call)
     if memory is not None:
         attempt.memory = memory
-    exchange = attempt.exchange = Exchange(call.runtime.clock, call.options.timeouts, call.deadline)
-    exchange.whole = not call.options.stream
+    options = call.options
+    exchange = attempt.exchange = Exchange(call.runtime.clock, options.timeouts, call.deadline)
+    if options.stream:
+        exchange.bulk = options.bulk
+    else:
+        exchange.whole = True
     attempts = call.attempts
     place = attempt.record = len(attempts)
     record = Attempt.begun(place + 1, call.runtime.now() - call.started)

@@ -158,9 +158,13 @@ class ClientCore:
 
     # One call ----------------------------------------------------------------------------------------------------
 
-    async def call(self, method: str, url: str, options: RequestOptions, *, stream: bool = False) -> Response:
+    async def call(
+        self, method: str, url: str, options: RequestOptions, *, stream: bool = False, bulk: bool = False
+    ) -> Response:
         """Run one call from its options to a response that is ready for the caller."""
         request, call, withheld = self._begin(method, url, options, stream=stream)
+        if bulk:
+            call.options = replace(call.options, bulk=True)
         if self._prepare is not None:
             request = await _prepared(self._prepare, request)
         response = await self._send(request, call, withheld)

@@ -44,6 +44,7 @@ class CallOptions:
         auth: the authentication to use instead of the client's.
         priority: how important the call is, 0 to 4; the less important is shed first.
         stream: whether the body is left unread.
+        bulk: whether it is then read to its end, and nobody looks at its pieces before.
         attempt_headers: whether `x-call-id` and `x-attempt` are sent.
     """
 
@@ -55,6 +56,7 @@ class CallOptions:
     auth: Any = UNSET
     priority: int = NORMAL
     stream: bool = False
+    bulk: bool = False
     attempt_headers: bool = False
 
 

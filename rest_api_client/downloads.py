@@ -35,7 +35,8 @@ async def download(
     check_target(path)
     if progress is not None and not callable(progress):
         raise ConfigurationError(f"on_progress={progress!r} cannot be called: give a function of (saved, total)")
-    response = await _resuming(core).call("GET", url, options, stream=True)
+    # Who is told of progress is told of each piece as it comes.
+    response = await _resuming(core).call("GET", url, options, stream=True, bulk=progress is None)
     try:
         await save(response, path, progress)
     finally:

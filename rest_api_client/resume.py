@@ -278,9 +278,13 @@ class _Again:
         self._tries = 0
 
     def broke(self, error: TransportError, at: int) -> None:
-        """Write down that the latest attempt failed after all, and count anew if it brought enough."""
+        """Write down that the latest attempt failed after all, and count anew if it brought enough.
+
+        From here on every byte counts that comes: no engine is to hold any back, which would be lost with the line.
+        """
         context = self.context
         call, outcome = context.call, context.classify(self.request, error)
+        call.options = replace(call.options, bulk=False)
         if 0 <= context.record < len(call.attempts):
             record = call.attempts[context.record]
             record.error, record.reason = type(error).__name__, outcome.reason

@@ -94,6 +94,7 @@ class Exchange:
         timeouts: limits per phase.
         deadline: when everything must be over, in the clock's monotonic seconds, or None.
         whole: the body will be read at once: an engine may fetch its beginning, or all of it, together with the head.
+        bulk: nobody waits for its pieces one by one: an engine may hold them back until they make a large one.
         phase: how far it got.
         handed_over: whether the engine was given the request at all; until then nothing can have been sent.
         bytes_sent: bytes of the request, head included, that were handed to the kernel; 0 proves it unsent.
@@ -104,6 +105,7 @@ class Exchange:
     """
 
     whole = False
+    bulk = False
     phase: Phase = "queued"
     handed_over = False
     bytes_sent = 0

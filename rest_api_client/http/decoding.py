@@ -17,6 +17,7 @@ An encoding nobody here knows stops the work: it and those under it are left as 
 from __future__ import annotations
 
 import re
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
@@ -47,16 +48,18 @@ class Decoder:
     Args:
         encodings: as applied, first to last (`content_encodings`).
         limits: what the body may become.
+        split: whether larger pieces of what is not encoded are cut up as well.
 
     Raises:
         ResponseTooLarge: more encodings than `limits.max_encodings`.
     """
 
-    def __init__(self, encodings: Sequence[str] = (), limits: BodyLimits | None = None) -> None:
+    def __init__(self, encodings: Sequence[str] = (), limits: BodyLimits | None = None, *, split: bool = True) -> None:
         limits = limits or BodyLimits()
         self._codecs: list[_Codec] = []
         self.left: tuple[str, ...] = ()
         self._meters = [BodyMeter(limits)]
+        self._most = PIECE if split else sys.maxsize
         if encodings:
             self._open([name for name in encodings if name != "identity"], limits)
 
@@ -88,7 +91,7 @@ class Decoder:
             DecodeError: not what the encoding says, or its codec is not installed.
             ResponseTooLarge: a limit is reached; no byte beyond it has been given.
         """
-        if not self._codecs and 0 < (size := len(chunk)) <= PIECE:
+        if not self._codecs and 0 < (size := len(chunk)) <= self._most:
             self._meters[0].passed(size)
             return (chunk,)
         for meter in self._meters:

@@ -54,7 +54,7 @@ class Decode:
             if isinstance(stream, Fetched):
                 _fill(response, stream.data, limits)
             elif stream is not None:
-                response.stream = DecodedStream(response, stream, limits)
+                response.stream = DecodedStream(response, stream, limits, split=not context.options.bulk)
         except APIError as error:
             error.request, error.response = request, response
             await close(response)
@@ -88,19 +88,19 @@ def _fill(response: Response, data: bytes, limits: BodyLimits) -> None:
     response.fill(data)
 
 
-def _decoder(response: Response, limits: BodyLimits) -> Decoder:
+def _decoder(response: Response, limits: BodyLimits, *, split: bool = True) -> Decoder:
     headers = response.headers
     encoded = "content-encoding" in headers.present
-    return Decoder(content_encodings(headers.get_list("content-encoding")) if encoded else (), limits)
+    return Decoder(content_encodings(headers.get_list("content-encoding")) if encoded else (), limits, split=split)
 
 
 class DecodedStream:
     """A body, decoded while it is read. Errors carry request and response; the end gives the connection back."""
 
-    def __init__(self, response: Response, raw: ByteStream, limits: BodyLimits) -> None:
+    def __init__(self, response: Response, raw: ByteStream, limits: BodyLimits, *, split: bool = True) -> None:
         self._response = response
         self._raw = raw
-        self._decoder = _decoder(response, limits)
+        self._decoder = _decoder(response, limits, split=split)
         self._pieces: AsyncGenerator[bytes, None] | None = None
         self._ended = False
 

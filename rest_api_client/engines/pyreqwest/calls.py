@@ -27,8 +27,15 @@ from rest_api_client.transport import ByteStream, Exchange, Fetched
 
 BUFFERED: Final = 65536
 """Bytes of a body fetched with its head where the whole is wanted anyway: most bodies cost one wait, not three."""
+BULK: Final = 262144
+"""Bytes of a body in bulk that are handed over at once: what they cost is mostly the handing over."""
 _DIGITS: Final = len(str(BUFFERED))
 """Of a length that may fit: `int()` of a longer one could take long."""
+
+
+def buffered(exchange: Exchange) -> int:
+    """Bytes of the body that pyreqwest may hold back, until they or its end have come: with none, all come at once."""
+    return BUFFERED if exchange.whole else BULK if exchange.bulk else 0
 
 
 class Call:
@@ -171,7 +178,7 @@ class _Body:
             ClosedError: it was closed, or read to its end.
         """
         chunk = await self._got(self._chunk)
-        if chunk is None:
+        if not chunk:
             self._end()
             raise StopAsyncIteration
         return bytes(chunk)
@@ -202,7 +209,7 @@ class _Body:
         self._call.left()
         if self._reader is None:
             self._reader = self._call.answer.body_reader
-        return self._reader.read_chunk()
+        return self._reader.read(BULK) if self._call.exchange.bulk else self._reader.read_chunk()
 
     async def _got(self, work: Callable[[], Any]) -> Any:
         """What the work gives. Its error ends the call, in our words."""

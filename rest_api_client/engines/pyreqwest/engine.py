@@ -16,7 +16,7 @@ from rest_api_client.clock import SYSTEM, Clock, SystemClock
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines.gate import Gate, Permit
 from rest_api_client.engines.passage import Passage
-from rest_api_client.engines.pyreqwest.calls import BUFFERED, AsyncBody, Call, SyncBody
+from rest_api_client.engines.pyreqwest.calls import AsyncBody, Call, SyncBody, buffered
 from rest_api_client.engines.pyreqwest.clients import Clients
 from rest_api_client.engines.pyreqwest.uploads import AsyncSource, Source
 from rest_api_client.exceptions import CapabilityError, ClosedError, ConfigurationError
@@ -84,7 +84,7 @@ class _Engine:
             body = request.body
             if body is not EMPTY:
                 builder = self._with_body(builder, body, call)
-            builder = builder.streamed_read_buffer_limit(BUFFERED if exchange.whole else 0)
+            builder = builder.streamed_read_buffer_limit(buffered(exchange))
             left = call.left()
             if left is not None:
                 builder = builder.timeout(timedelta(0, left))

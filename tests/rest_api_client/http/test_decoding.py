@@ -97,6 +97,15 @@ def test_identity(encodings: list[str]) -> None:
     assert decoder.decoded_bytes == decoder.raw_bytes == 100_001
 
 
+def test_what_is_not_encoded_can_pass_uncut() -> None:
+    """A large piece stays one, and is counted; what is encoded is decoded in small ones all the same."""
+    body = b"a" * 100_000
+    whole = Decoder(split=False)
+    assert list(whole.decode(body)) == [body]
+    assert whole.decoded_bytes == len(body)
+    assert max(map(len, Decoder(["gzip"], split=False).decode(gzip.compress(body)))) == PIECE
+
+
 @every_encoding
 def test_empty_body(name: str, encode: Callable[[bytes], bytes]) -> None:
     """A body that is not there (HEAD, 204, 304) is complete, whatever encoding its headers name."""

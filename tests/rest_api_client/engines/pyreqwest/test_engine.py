@@ -24,6 +24,7 @@ from pyreqwest import exceptions as theirs
 from rest_api_client.clock import SYSTEM
 from rest_api_client.connection import ConnectionOptions
 from rest_api_client.engines.pyreqwest import AsyncPyreqwestEngine, SyncPyreqwestEngine, calls, uploads
+from rest_api_client.engines.pyreqwest.calls import BULK
 from rest_api_client.engines.pyreqwest.clients import MAX_CLIENTS, idle_limit
 from rest_api_client.engines.pyreqwest.engine import _THREADS as THREADS
 from rest_api_client.engines.pyreqwest.errors import told
@@ -312,6 +313,22 @@ def test_a_body_wanted_whole_comes_whole(face: Face, size: int) -> None:
         response, got = face.call(asked(server.url), call)
     assert response.status_code == 200
     assert got == body
+
+
+def test_a_body_in_bulk_comes_in_large_pieces(face: Face) -> None:
+    """Who does not wait for its pieces gets few of them, and every byte."""
+    body = bytes(range(256)) * 4096
+    call = exchange()
+    call.bulk = True
+
+    async def work(engine: Any) -> list[bytes]:
+        response = await engine.send(asked(server.url), call)
+        return [piece async for piece in response.stream]
+
+    with Server(says(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)) as server:
+        pieces = face.run(work)
+    assert b"".join(pieces) == body
+    assert [len(piece) for piece in pieces] == [BULK] * (len(body) // BULK)
 
 
 def test_a_refused_connection_is_proved_unsent(face: Face) -> None:
