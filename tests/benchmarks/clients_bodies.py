@@ -62,7 +62,7 @@ def large_bodies(terms: Terms) -> Result:
     claims: list[Claim] = []
     with wire() as server, field_of(chosen(TITLES, quick=terms.quick), "sync") as entered:
         for kind in KINDS:
-            found = entered.rounds(_task(server, kind, terms), int(terms.pick(7, 2)))
+            found = entered.rounds(_task(server, kind, terms), int(terms.pick(15, 2)))
             cost = costs(found, f"ms of CPU for {kind.name}", scale=1e-3)
             series += cost.values()
             claims += _cost_claims(kind, cost)
