@@ -24,8 +24,6 @@ from rest_api_client.runtime import Runtime
 _SHORTEST = 1e-6
 """Seconds the head of a line rests at least, so that rounding in a loop's timers never makes it spin."""
 
-"""Why a call waits that only stands behind others."""
-
 TooLarge: TypeAlias = Callable[[str, Costs, Request | None], RateLimitExceeded]
 """What to raise, by label, costs and request, where no wait helps."""
 

@@ -102,7 +102,10 @@ class _Shelf:
     def remove(self, lane: Lane) -> None:
         del self.lanes[lane]
         same = self.by_key[lane.key]
-        same.remove(lane)
+        if same[-1] is lane:  # nearly always: the latest is taken first
+            same.pop()
+        else:
+            same.remove(lane)
         if not same:
             del self.by_key[lane.key]
 

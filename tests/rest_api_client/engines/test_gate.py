@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -16,12 +16,12 @@ from rest_api_client.engines.gate import Gate, Permit
 from rest_api_client.engines.passage import Passage
 from rest_api_client.exceptions import PoolTimeout
 from rest_api_client.http.urls import Origin
-from rest_api_client.runtime import run_sync
+from rest_api_client.runtime import Event, run_sync
 from rest_api_client.runtimes.asynchronous import AsyncRuntime
 from rest_api_client.runtimes.sync import SyncRuntime
 from tests.rest_api_client.engines.rigs import exchange
 
-A, B = Origin("http", "a.test", 80), Origin("http", "b.test", 80)
+A, B, C = (Origin("http", f"{name}.test", 80) for name in "abc")
 
 
 def passage(runtime: Any, **timeouts: Any) -> Passage:
@@ -123,62 +123,85 @@ def test_one_who_gives_up_as_it_is_let_in_passes_the_permit_on() -> None:
     asyncio.run(body())
 
 
+def test_what_comes_back_while_somebody_gets_in_line_is_theirs() -> None:
+    """The collector ends an abandoned call at any moment, also in this one: nobody waits for a permit that is there."""
+
+    class Collecting(SyncRuntime):
+        def event(self) -> Event:
+            held.give_back()
+            return super().event()
+
+    gate = Gate(total=1)
+    held = run_sync(gate.enter(A, passage(SyncRuntime())))
+    permit = run_sync(gate.enter(A, passage(Collecting(), pool=0.01)))
+    assert (gate.inside, gate.waiting) == (1, 0)
+    permit.give_back()
+    assert gate.inside == 0
+
+
+@dataclass
 class Model:
-    """The gate's rule, by brute force."""
+    """The gate's rule, by brute force, for numbered callers."""
 
-    def __init__(self, total: int | None, each: int | None) -> None:
-        self.total, self.each = total, each
-        self.inside: list[Origin] = []
-        self.queue: deque[Origin] = deque()
+    total: int | None
+    each: int | None
+    inside: dict[int, Origin] = field(default_factory=dict)
+    queue: dict[int, Origin] = field(default_factory=dict)
 
-    def fits(self, origin: Origin) -> bool:
-        return (self.total is None or len(self.inside) < self.total) and (
-            self.each is None or self.inside.count(origin) < self.each
-        )
+    def enter(self, number: int, origin: Origin) -> None:
+        self.queue[number] = origin
+        self.settle()
+
+    def settle(self) -> None:
+        """Let in whoever fits, in the order in which they came."""
+        for number, origin in list(self.queue.items()):
+            if (self.total is None or len(self.inside) < self.total) and (
+                self.each is None or list(self.inside.values()).count(origin) < self.each
+            ):
+                self.inside[number] = self.queue.pop(number)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.one_of(st.none(), st.integers(1, 3)),
     st.one_of(st.none(), st.integers(1, 2)),
-    st.lists(st.tuples(st.sampled_from(["enter", "leave", "quit"]), st.sampled_from([A, B])), max_size=25),
+    st.lists(
+        st.tuples(st.sampled_from(["enter", "enter", "leave", "quit"]), st.sampled_from([A, B, C]), st.integers(0, 3)),
+        max_size=30,
+    ),
 )
-def test_the_limits_hold_and_nobody_waits_in_vain(
-    total: int | None, each: int | None, steps: list[tuple[str, Origin]]
+def test_who_came_first_of_those_that_fit_is_let_in(
+    total: int | None, each: int | None, steps: list[tuple[str, Origin, int]]
 ) -> None:
-    """Whatever happens in whatever order, the limits hold, and no waiter that fits is left outside."""
+    """Whatever happens in whatever order: the limits hold, nobody that fits waits, and nobody overtakes."""
 
     async def body() -> None:
-        runtime, gate = AsyncRuntime(), Gate(total=total, per_origin=each)
-        tasks: list[tuple[Origin, asyncio.Task[Permit]]] = []
-        for what, origin in steps:
-            mine = [entry for entry in tasks if entry[0] == origin]
+        runtime, gate, model = AsyncRuntime(), Gate(total=total, per_origin=each), Model(total, each)
+        tasks: dict[int, asyncio.Task[Permit]] = {}
+        for number, (what, origin, which) in enumerate(steps):
             if what == "enter":
-                tasks.append((origin, asyncio.ensure_future(gate.enter(origin, passage(runtime)))))
-            elif mine:
-                done = [entry for entry in mine if entry[1].done()]
-                open_ = [entry for entry in mine if not entry[1].done()]
-                if what == "leave" and done:
-                    done[0][1].result().give_back()
-                    tasks.remove(done[0])
-                elif what == "quit" and open_:
-                    open_[0][1].cancel()
-                    await asyncio.wait([open_[0][1]])
-                    tasks.remove(open_[0])
+                tasks[number] = asyncio.ensure_future(gate.enter(origin, passage(runtime)))
+                model.enter(number, origin)
+            elif what == "leave" and model.inside:
+                chosen = list(model.inside)[which % len(model.inside)]
+                del model.inside[chosen]
+                tasks.pop(chosen).result().give_back()
+            elif what == "quit" and model.queue:
+                chosen = list(model.queue)[which % len(model.queue)]
+                del model.queue[chosen]
+                tasks[chosen].cancel()
+                await asyncio.wait([tasks.pop(chosen)])
+            model.settle()
             for _ in range(4):
                 await asyncio.sleep(0)
-            model = Model(total, each)
-            model.inside = [origin for origin, task in tasks if task.done()]
-            assert gate.inside == len(model.inside)
-            assert total is None or gate.inside <= total
-            assert each is None or all(model.inside.count(origin) <= each for origin in (A, B))
-            assert not any(model.fits(origin) for origin, task in tasks if not task.done())
-        for _, task in tasks:
-            task.cancel()
-            if task.done():
+            assert {number for number, task in tasks.items() if task.done()} == set(model.inside)
+            assert (gate.inside, gate.waiting) == (len(model.inside), len(model.queue))
+        for number, task in tasks.items():
+            if number in model.inside:
                 task.result().give_back()
+            task.cancel()
         if tasks:
-            await asyncio.wait([task for _, task in tasks])
+            await asyncio.wait(tasks.values())
 
     asyncio.run(body())
 

@@ -212,8 +212,7 @@ def test_no_context_is_made_before_the_first_https_connection(rig: Rig, monkeypa
             await fetch(engine, server.url)
 
     with RawServer() as server:
-        monkeypatch.setattr(ssl, "SSLContext", never)
-        monkeypatch.setattr(ssl, "create_default_context", never)
+        monkeypatch.setattr(ssl.SSLContext, "__new__", never)
         rig.run(body, server)
 
 
