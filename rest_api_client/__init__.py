@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rest_api_client.async_client import AsyncAPIClient
-    from rest_api_client.auth.schemes import ApiKeyAuth, Auth, BasicAuth, BearerAuth, DigestAuth
+    from rest_api_client.auth.digest import DigestAuth
+    from rest_api_client.auth.schemes import ApiKeyAuth, Auth, BasicAuth, BearerAuth
     from rest_api_client.client import APIClient
     from rest_api_client.clock import SYSTEM, Clock
     from rest_api_client.config import APIConfig, ClientOptions
@@ -82,12 +83,13 @@ if TYPE_CHECKING:
     from rest_api_client.http.body_limits import BodyLimits
     from rest_api_client.http.cookies import CookieJar
     from rest_api_client.http.headers import Headers
+    from rest_api_client.http.problems import Problem
     from rest_api_client.http.rate_limit_fields import Advice, Reading
     from rest_api_client.http.streaming import ServerSentEvent
     from rest_api_client.idempotency import IdempotencyKey
     from rest_api_client.limiter import AsyncLimiter, Limiter, Permit
     from rest_api_client.middleware import Middleware
-    from rest_api_client.models import Attempt, Note, Problem, Request, Response
+    from rest_api_client.models import Attempt, Note, Request, Response
     from rest_api_client.options import RequestOptions
     from rest_api_client.outcome import Kind, Outcome
     from rest_api_client.pipeline import Pipeline, Policy, Stage
@@ -271,7 +273,7 @@ _PLACES = {
     "Auth": "auth.schemes",
     "BasicAuth": "auth.schemes",
     "BearerAuth": "auth.schemes",
-    "DigestAuth": "auth.schemes",
+    "DigestAuth": "auth.digest",
     "APIClient": "client",
     "Clock": "clock",
     "SYSTEM": "clock",
@@ -333,6 +335,7 @@ _PLACES = {
     "BodyLimits": "http.body_limits",
     "CookieJar": "http.cookies",
     "Headers": "http.headers",
+    "Problem": "http.problems",
     "Advice": "http.rate_limit_fields",
     "Reading": "http.rate_limit_fields",
     "ServerSentEvent": "http.streaming",
@@ -343,7 +346,6 @@ _PLACES = {
     "Middleware": "middleware",
     "Attempt": "models",
     "Note": "models",
-    "Problem": "models",
     "Request": "models",
     "Response": "models",
     "RequestOptions": "options",

@@ -50,7 +50,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
-    from rest_api_client.models import Attempt, Problem, Request, Response
+    from rest_api_client.http.problems import Problem
+    from rest_api_client.models import Attempt, Request, Response
 
 Side = Literal["ours", "network", "server"]
 Processed = Literal["yes", "no", "unknown"]

@@ -26,7 +26,6 @@ from rest_api_client.exceptions import (
 from rest_api_client.http.bodies import EMPTY, Body
 from rest_api_client.http.content_types import charset, media_type
 from rest_api_client.http.headers import Headers, HeaderTypes
-from rest_api_client.http.links import Link, parse_link_header
 from rest_api_client.http.problems import Problem, one_line
 from rest_api_client.http.rate_limit_fields import asked_wait
 from rest_api_client.http.redaction import body_start, redact_url
@@ -36,9 +35,10 @@ from rest_api_client.lazy_dataclasses import dataclass
 from rest_api_client.reasons import IN_FLIGHT, OK, RETURN
 
 if TYPE_CHECKING:
+    from rest_api_client.http.links import Link
     from rest_api_client.transport import ByteStream, Exchange
 
-__all__ = ["IDEMPOTENT_METHODS", "Attempt", "Note", "Problem", "Request", "Response", "charset", "media_type"]
+__all__ = ["IDEMPOTENT_METHODS", "Attempt", "Note", "Request", "Response", "charset", "media_type"]
 
 T = TypeVar("T")
 
@@ -365,6 +365,8 @@ class Response:
 
         The first of each relation; links with an `anchor` are left out, since they speak of another resource.
         """
+        from rest_api_client.http.links import parse_link_header  # few ask
+
         found: dict[str, Link] = {}
         for value in self.headers.get_list("link"):
             for link in parse_link_header(value):

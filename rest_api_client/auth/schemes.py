@@ -1,6 +1,6 @@
 """Authentication: who the client is, said to its own servers and to nobody else.
 
-The schemes are flows (`auth_flow`): basic, bearer, API key, digest, a function of the request, any `httpx.Auth`. The
+The schemes are flows (`flow`): basic, bearer, API key, a function of the request, any `httpx.Auth`, and `digest`. The
 policy `Authentication` drives one flow per attempt. It stands below breaker and limiter and never sends by itself: a
 second round trip is asked for by `context.resend`, comes down the attempt level like any other request, and meets here
 the flow that waits for it in the attempt's memory. How many there may be is the attempt level's limit, so no 401 loops.
@@ -16,7 +16,6 @@ from dataclasses import field
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from rest_api_client.attempts import close
-from rest_api_client.auth.digest import DigestAuth
 from rest_api_client.auth.flow import AsyncFlow, Auth, Flow, checked_text, fingerprint
 from rest_api_client.auth.httpx import HttpxAuth, HttpxFlows
 from rest_api_client.events import CredentialsWithheld, report
@@ -44,7 +43,6 @@ __all__ = [
     "BasicAuth",
     "BearerAuth",
     "CallableAuth",
-    "DigestAuth",
     "Flow",
     "HttpxAuth",
     "as_auth",

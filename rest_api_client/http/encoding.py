@@ -18,7 +18,6 @@ from typing import Any, cast
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.bodies import EMPTY, Body, BytesBody, raw_body
 from rest_api_client.http.headers import Headers, HeaderTypes
-from rest_api_client.http.multipart import MultipartBody, boundary, field_part, file_parts
 from rest_api_client.http.serializers import Serializer
 from rest_api_client.http.urls import encode_params, scalar
 from rest_api_client.typing import UNSET, ContentTypes, DataTypes, FilesTypes, JSONValue, ParamValue, Scalar, Unset
@@ -48,6 +47,8 @@ def encode_body(
     if json is not UNSET:
         return BytesBody(_dumps(json, serializer)), {"Content-Type": serializer.content_type}
     if files:
+        from rest_api_client.http.multipart import MultipartBody, boundary, field_part, file_parts  # few send files
+
         separator = boundary(random)
         parts = [*(field_part(name, value) for name, value in _fields(data)), *file_parts(files)]
         return MultipartBody(parts, separator), {"Content-Type": f"multipart/form-data; boundary={separator}"}

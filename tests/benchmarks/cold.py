@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.benchmarks.figures import Result, Series, Terms, bench, ratio
+from tests.benchmarks.figures import Result, Series, Terms, bench, paired
 from tests.benchmarks.processes import LOAD_CORE, spawn
 from tests.benchmarks.wire_server import wire
 
@@ -38,7 +38,7 @@ to the first answer, parsed: import, client, connection, request.
 @bench
 def cold_start(terms: Terms) -> Result:
     """Imports and first answers, in turns."""
-    rounds = int(terms.pick(9, 2))
+    rounds = int(terms.pick(21, 2))
     with wire() as server:
         first = {title: code.format(url=f"{server.plain}/small") for title, code in FIRST.items()}
         codes = {code: code for code in IMPORTS}
@@ -49,19 +49,19 @@ def cold_start(terms: Terms) -> Result:
         text=HOW,
         series=(*imports.values(), *answers.values()),
         claims=(
-            ratio(
+            paired(
                 "import rest_api_client, of import httpx",
                 imports["import rest_api_client"],
                 imports["import httpx"],
                 at_most=1.3,
             ),
-            ratio(
+            paired(
                 "from rest_api_client import APIClient, of import httpx",
                 imports["from rest_api_client import APIClient"],
                 imports["import httpx"],
             ),
-            ratio("first answer, ours on httpx, of httpx's", answers["ours on httpx"], answers["httpx"], at_most=1.2),
-            ratio("first answer, ours on pyreqwest, of httpx's", answers["ours on pyreqwest"], answers["httpx"]),
+            paired("first answer, ours on httpx, of httpx's", answers["ours on httpx"], answers["httpx"], at_most=1.2),
+            paired("first answer, ours on pyreqwest, of httpx's", answers["ours on pyreqwest"], answers["httpx"]),
         ),
     )
 

@@ -25,8 +25,9 @@ HEADING = """\
 Measured, not estimated: `make bench` runs all of it and writes this page, and performance.json beside it, which holds
 every run. `make bench-quick` takes a look in under two minutes and writes nothing. The figures are of one machine;
 what carries over to another is the ratios. A table shows medians over rounds that were taken in turns, and the spread:
-half of what lies between the least and the greatest round. A ratio is one of medians; that of two sync clients is the
-median of the rounds' own ratios, since other work on the machine slows neighbours in a round alike.
+half of what lies between the least and the greatest round. A ratio is one of medians; that of two sync clients, or of
+two cold starts, is the median of the rounds' own ratios, since other work on the machine slows neighbours in a round
+alike.
 """
 
 

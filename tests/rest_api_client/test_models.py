@@ -17,10 +17,10 @@ from rest_api_client.exceptions import ClosedError, ConfigurationError, DecodeEr
 from rest_api_client.http.bodies import BytesBody
 from rest_api_client.http.content_types import charset, media_type
 from rest_api_client.http.headers import Headers
-from rest_api_client.http.problems import one_line
+from rest_api_client.http.problems import Problem, one_line
 from rest_api_client.http.serializers import FastJSON, orjson_serializer
 from rest_api_client.http.urls import URL
-from rest_api_client.models import Attempt, Problem, Request, Response
+from rest_api_client.models import Attempt, Request, Response
 
 URL_1 = URL.parse("https://api.test/users?page=1")
 GET = Request(method="GET", url=URL_1)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rest_api_client.auth.digest import Challenge, parse_challenges
-from rest_api_client.auth.schemes import Authentication, DigestAuth
+from rest_api_client.auth.digest import Challenge, DigestAuth, parse_challenges
+from rest_api_client.auth.schemes import Authentication
 from rest_api_client.engines.scripted import respond
 from rest_api_client.exceptions import ConfigurationError
 from rest_api_client.http.urls import Origin
