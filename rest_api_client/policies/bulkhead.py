@@ -79,7 +79,7 @@ class Bulkhead:
         door, key = self.door, request.url.origin_text if self.key == "origin" else key_of(self.key, request)
         assert door is not None, "bind() first: a pipeline does"
         short = door.short
-        token = (short.enter(key) if short is not None else 0) or await door.enter(key, request, context)
+        token = (short.take(key) if short is not None else 0) or await door.enter(key, request, context)
         try:
             response = await proceed(request, context)
         except BaseException:

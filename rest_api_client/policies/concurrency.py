@@ -58,7 +58,7 @@ class LearningPermits(Permits):
         if not isinstance(command, Leave):
             return super().apply(command, now)
         inside = self.inside
-        if not self.leave(command.token) or self._says_nothing(command):
+        if not self.land(command.token, now) or self._says_nothing(command):
             return ALLOW
         window = self._window = self._window or Window(now)
         window.add(None if command.dropped else command.latency, command.dropped, inside)
@@ -153,7 +153,7 @@ class AdaptiveConcurrency:
         """
         door, key = self.door, key_of(self.key, request)
         assert door is not None, "bind() first: a pipeline does"
-        token = (door.short.enter(key) if door.short is not None else 0) or await door.enter(key, request, context)
+        token = (door.short.take(key) if door.short is not None else 0) or await door.enter(key, request, context)
         began = context.runtime.now()
         try:
             response = await proceed(request, context)

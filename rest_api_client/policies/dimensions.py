@@ -26,7 +26,7 @@ from typing import Final, Protocol, TypeAlias
 
 from rest_api_client.checks import check_above_zero, check_at_least, check_whole
 from rest_api_client.lazy_dataclasses import dataclass
-from rest_api_client.policies.quotas import Costs, Land, Peek, QuotaCommand, Take, until
+from rest_api_client.policies.quotas import ONE, Costs, Land, Peek, QuotaCommand, Take, until
 from rest_api_client.policies.state import ALLOW, Decision
 from rest_api_client.reasons import COST_TOO_LARGE, OWN_LIMIT
 
@@ -199,14 +199,14 @@ class Limits:
     def apply(self, command: QuotaCommand, now: float) -> Decision:
         """Carry out a command at `now`."""
         if isinstance(command, Take):
-            token = self.take(command.costs, now)
+            token = self.take(now, command.costs)
             return Decision("allow", token=token) if token else self._answer(command.costs, (), now)
         if isinstance(command, Peek):
             return self._answer(command.costs, command.before, now)
-        self.end(command.token, command.costs if isinstance(command, Land) else (), now)
+        self.land(command.token, now, command.costs if isinstance(command, Land) else ())
         return ALLOW
 
-    def take(self, costs: Costs, now: float) -> int:
+    def take(self, now: float, costs: Costs = ONE) -> int:
         """The number of a new token, or 0 where one has to wait for it, or waits in vain."""
         only = self._only
         if only is not None:  # the same as below, without the loops: nearly all limits have one dimension
@@ -224,7 +224,7 @@ class Limits:
         self.flying[token] = costs
         return token
 
-    def end(self, token: int, used: Costs | None, now: float) -> None:
+    def land(self, token: int, now: float, used: Costs | None = None) -> None:
         """Take a token back, with what was used: None for what it was taken for, () for nothing.
 
         Each is counted once, whoever says so how often.

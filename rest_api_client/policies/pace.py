@@ -11,13 +11,14 @@ each request is remembered from the first on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from rest_api_client.http.rate_limit_fields import Reading
 from rest_api_client.lazy_dataclasses import dataclass
-from rest_api_client.policies.quotas import Land, Peek, QuotaCommand, Return, Take, until
+from rest_api_client.policies.quotas import ONE, Costs, Land, Peek, QuotaCommand, Return, Take, until
 from rest_api_client.policies.server_limits import NO_WAIT, SPREAD, Sent, ServerLimit, Wait, can_count, kind_of
-from rest_api_client.policies.state import ALLOW, Decision, MemoryState
+from rest_api_client.policies.state import ALLOW, Decision
+from rest_api_client.policies.token_state import TokenState
 from rest_api_client.policies.waiting_line import WaitingLines
 from rest_api_client.reasons import PAUSED
 
@@ -93,8 +94,10 @@ class Pace:
             self._learn(command, now)
         return ALLOW
 
-    def take(self, now: float) -> int:
+    def take(self, now: float, costs: Costs = ONE) -> int:
         """A token for whoever comes now, or 0. Where it is quiet, each gets one."""
+        if self.quiet:
+            return self.sent.issue()
         return 0 if self._wait(0, now)[0] else self._issue(now)
 
     def land(self, token: int, now: float) -> None:
@@ -154,39 +157,11 @@ class Pace:
         limit.learn(self.sent, reading, lesson.token, lesson.chance, now)
 
 
-class PaceState(MemoryState[PaceCommand]):
-    """Pace by key in this process, and the lines to it, with a short way for the usual case: see `QuotaState`."""
-
-    _objects: Any
+class PaceState(TokenState[PaceCommand, WaitingLines]):
+    """Pace by key in this process, and the lines to it."""
 
     def __init__(self, fresh: Callable[[], Pace], now: Callable[[], float]) -> None:
-        super().__init__(fresh, now)
-        self.lines = WaitingLines()
-
-    def take(self, key: str) -> int:
-        """A token, if there is one for whoever comes now and nobody is overtaken; else 0: `apply` says why."""
-        if key in self.lines.busy:
-            return 0
-        self._lock.acquire()
-        try:
-            pace: Pace | None = self._objects.get(key)
-            if pace is None:  # a new key: `apply` begins it
-                return 0
-            if len(self._objects) > 1:
-                self._objects.move_to_end(key)
-            return pace.sent.issue() if pace.quiet else pace.take(self._now())
-        finally:
-            self._lock.release()
-
-    def land(self, key: str, token: int) -> None:
-        """A request was answered without a word on limits."""
-        self._lock.acquire()
-        try:
-            pace: Pace | None = self._objects.get(key)
-            if pace is not None:
-                pace.land(token, self._now())
-        finally:
-            self._lock.release()
+        super().__init__(fresh, now, WaitingLines())
 
 
 def _key(reading: Reading) -> str:

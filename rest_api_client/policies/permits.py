@@ -10,6 +10,7 @@ from itertools import count
 from typing import Final, TypeAlias
 
 from rest_api_client.lazy_dataclasses import dataclass
+from rest_api_client.policies.quotas import ONE, Costs
 from rest_api_client.policies.state import ALLOW, Decision
 from rest_api_client.reasons import QUEUED
 
@@ -66,14 +67,14 @@ class Permits:
     def apply(self, command: PermitCommand, now: float) -> Decision:
         """Carry out a command."""
         if isinstance(command, Enter):
-            token = self.enter()
+            token = self.take(now)
             return Decision("allow", token=token) if token else FULL
         if isinstance(command, Leave):
-            self.leave(command.token)
+            self.land(command.token, now)
             return ALLOW
         return Decision("wait" if self.inside >= self.limit else "allow", value=self.limit)
 
-    def enter(self) -> int:
+    def take(self, now: float, costs: Costs = ONE) -> int:
         """The token of a permit, or 0 where none is left."""
         if len(self._out) >= self.limit:
             return 0
@@ -81,7 +82,7 @@ class Permits:
         self._out.add(token)
         return token
 
-    def leave(self, token: int) -> bool:
+    def land(self, token: int, now: float) -> bool:
         """Take a permit back; False if it is not one that is out."""
         if token not in self._out:
             return False

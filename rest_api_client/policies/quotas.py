@@ -15,19 +15,20 @@ Moments are kept as they were told. What a wait adds up to is never rounded to b
 from __future__ import annotations
 
 import math
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from rest_api_client.lazy_dataclasses import dataclass
 
 Costs: TypeAlias = tuple[int, ...]
 """Units of each dimension of a limit, in its order."""
+ONE: Final[Costs] = (1,)
 
 
 @dataclass(frozen=True, slots=True)
 class Take:
     """Give me a token, or tell me how long to wait for one."""
 
-    costs: Costs = (1,)
+    costs: Costs = ONE
     ahead: ClassVar[int] = 0
 
 
@@ -39,7 +40,7 @@ class Peek:
     """
 
     ahead: int = 0
-    costs: Costs = (1,)
+    costs: Costs = ONE
     before: Costs = ()
 
 

@@ -155,7 +155,7 @@ class RateLimit:
             await tokens.end(key, token, context, error)
             raise
         if short is not None and self.true_cost is None:
-            short.end(key, token)
+            short.land(key, token)
         else:
             await self._settle(tokens, key, token, costs, request, response)
         return response

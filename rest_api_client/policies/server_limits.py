@@ -67,8 +67,16 @@ class Sent:
         if token not in self.flying:
             return False
         self.flying.remove(token)
-        self.landed.append(now)
+        if self.landed and now < self.landed[-1]:  # two threads ended, and the later one came first
+            self._insert(now)
+        else:
+            self.landed.append(now)
         return True
+
+    def _insert(self, moment: float) -> None:
+        if len(self.landed) == MEMORY:
+            self.landed.popleft()
+        insort(self.landed, moment)
 
     def since(self, moment: float) -> int:
         """How many requests, ours and others', landed after a moment."""
@@ -81,9 +89,7 @@ class Sent:
     def count_others(self, number: int, moment: float) -> None:
         """Take so many requests of others as sent then."""
         for _ in range(number):
-            if len(self.landed) == MEMORY:
-                self.landed.popleft()
-            insort(self.landed, moment)
+            self._insert(moment)
             insort(self.others, moment)
         del self.others[:-MEMORY]
 

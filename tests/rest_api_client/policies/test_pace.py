@@ -61,6 +61,16 @@ def test_others_that_come_and_go_do_not_fill_the_memory() -> None:
     assert len(pace.sent.landed) == len(pace.sent.others) == MEMORY
 
 
+def test_two_that_end_in_the_wrong_order_leave_the_window_in_the_right_one() -> None:
+    """A thread may say late that its request is over: each still comes back when its own time is up."""
+    pace = Pace()
+    first, second, third = (_take(pace, 0) for _ in range(3))
+    pace.land(second, 2.0)
+    pace.land(third, 1.0)
+    _learn(pace, 2.0, first, limit=3, window=60)
+    assert _wait(pace, 2.0) == pytest.approx(59 + MARGIN)
+
+
 def test_a_window_no_longer_named_is_forgotten() -> None:
     """The newest answer that names windows names all of them; one that names none changes nothing."""
     pace = Pace()
