@@ -22,11 +22,12 @@ GROUPS = {
         ("retry", "backoff"), ("policies/test_retry.py", "policies/test_backoff.py", "policies/test_budget.py")
     ),
     "limiter": Group(
-        ("rate_limiter", "dimensions", "quotas", "quota_state", "token_queue", "waiting_line"),
+        ("rate_limiter", "dimensions", "quotas", "quota_state", "token_state", "token_queue", "waiting_line"),
         (
             "policies/test_rate_limiter.py",
             "policies/test_dimensions.py",
             "policies/test_quotas.py",
+            "policies/test_token_state.py",
             "policies/test_waiting_line.py",
             "test_limiter.py",
             _machine("limiter"),
