@@ -72,6 +72,7 @@ class AsyncClient(Protocol):
 SYNC = {
     "raw socket": "bare_socket:BareSocket",
     "pyreqwest": "over_pyreqwest:Pyreqwest",
+    "pyreqwest, head first": "over_pyreqwest:HeadFirst",
     "ours on pyreqwest, bare": "ours:BarePyreqwest",
     "ours on pyreqwest": "ours:FullPyreqwest",
     "httpx": "over_httpx:Httpx",
@@ -89,6 +90,7 @@ SYNC = {
 }
 ASYNC = {
     "pyreqwest": "over_pyreqwest:AsyncPyreqwest",
+    "pyreqwest, head first": "over_pyreqwest:AsyncHeadFirst",
     "ours on pyreqwest, bare": "ours:AsyncBarePyreqwest",
     "ours on pyreqwest": "ours:AsyncFullPyreqwest",
     "aiohttp": "over_aiohttp:Aiohttp",

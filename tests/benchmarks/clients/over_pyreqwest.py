@@ -8,7 +8,7 @@ from typing import Any
 
 from pyreqwest.client import ClientBuilder, SyncClientBuilder
 
-from tests.benchmarks.clients import TIMEOUT, Setup, blocks, new_file
+from tests.benchmarks.clients import BLOCK, TIMEOUT, Setup, blocks, new_file
 
 
 def _built(builder: Any, setup: Setup) -> Any:
@@ -49,6 +49,14 @@ class Pyreqwest:
         self._client.close()
 
 
+class HeadFirst(Pyreqwest):
+    """The same, asked for what a client needs that judges an answer before it takes the body: see `_asked`."""
+
+    def json(self, url: str) -> Any:
+        with _asked(self._client.get(url)) as response:
+            return _judged(response).json()
+
+
 class AsyncPyreqwest:
     """An async client."""
 
@@ -60,3 +68,24 @@ class AsyncPyreqwest:
 
     async def close(self) -> None:
         await self._client.close()
+
+
+class AsyncHeadFirst(AsyncPyreqwest):
+    """The same, as `HeadFirst` does it."""
+
+    async def json(self, url: str) -> Any:
+        async with _asked(self._client.get(url)) as response:
+            return await _judged(response).json()
+
+
+def _asked(builder: Any) -> Any:
+    """The head by itself, with as much of the body as has come; and a time for this request alone."""
+    return builder.streamed_read_buffer_limit(len(BLOCK)).timeout(timedelta(seconds=TIMEOUT)).build_streamed()
+
+
+def _judged(response: Any) -> Any:
+    """The answer, if its status and fields let it pass."""
+    fields = response.headers.items()
+    if response.status >= 400 or not fields:
+        raise ValueError(response.status)
+    return response
