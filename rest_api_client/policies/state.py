@@ -85,14 +85,17 @@ class MemoryState(Generic[CommandT]):
     async def apply(self, key: str, command: CommandT) -> Decision:
         """Carry out a command at once."""
         with self._lock:
-            found = self._objects.get(key)
-            if found is None:
-                found = self._objects[key] = self._fresh()
-                if len(self._objects) > self._max_keys:
-                    self._objects.popitem(last=False)
-            else:
-                self._objects.move_to_end(key)
-            return found.apply(command, self._now())
+            return self._apply(key, command)
+
+    def _apply(self, key: str, command: CommandT) -> Decision:
+        found = self._objects.get(key)
+        if found is None:
+            found = self._objects[key] = self._fresh()
+            if len(self._objects) > self._max_keys:
+                self._objects.popitem(last=False)
+        else:
+            self._objects.move_to_end(key)
+        return found.apply(command, self._now())
 
     def forget(self) -> None:
         """Start afresh, with a fresh lock.

@@ -59,11 +59,9 @@ class TokenState(MemoryState[CommandT], Generic[CommandT, LinesT]):
         self.lines = lines
         self._landed: deque[tuple[str, int, float]] = deque()
 
-    async def apply(self, key: str, command: CommandT) -> Decision:
-        """Carry out a command at once."""
-        with self._lock:
-            self._count()
-            return await super().apply(key, command)
+    def _apply(self, key: str, command: CommandT) -> Decision:
+        self._count()
+        return super()._apply(key, command)
 
     def take(self, key: str, costs: Costs = ONE) -> int:
         """A token, if there is one for whoever comes now and nobody is overtaken; else 0: `apply` says why."""
