@@ -24,6 +24,7 @@ from rest_api_client.policies.circuit import (
     TRANSITIONS,
     Breaker,
     Circuit,
+    Circuits,
     Enter,
     Peek,
     Report,
@@ -33,7 +34,8 @@ from rest_api_client.policies.circuit_breaker import CircuitBreaker
 from rest_api_client.policies.deadline import Deadline
 from rest_api_client.policies.rate_limiter import RateLimit
 from rest_api_client.policies.retry import RetryConfig
-from rest_api_client.script import Refuse, Script, Stall
+from rest_api_client.runtime import run_sync
+from rest_api_client.script import Close, Delay, Refuse, Script, Stall
 from tests.conftest import World
 from tests.rest_api_client.chain import Chain, a_request
 
@@ -420,6 +422,25 @@ def test_a_server_that_answers_well_but_slowly_is_left_alone(world: AnyWorld) ->
     assert world.run(body) == [200, 200, 200, 200, "CircuitOpenError", 200, 200]
     rested = "open long enough"
     assert reasons(chain) == ["slow calls", rested, "a probe was slow", rested, "all probes passed"]
+
+
+def test_an_error_that_took_long_is_a_slow_call_too(world: AnyWorld) -> None:
+    """A quick one is not: the third call breaks off at once, the fourth after 3 s, and half of all were slow then."""
+    quick, late = Script(Close()), Script(Delay(3), Close())
+    chain = breaking(world, [late, OK, quick, late], slow_after=2.0, min_calls=4, failure_ratio=1.0, slow_ratio=0.5)
+
+    async def body() -> list[Any]:
+        return [await outcome(chain) for _ in range(5)]
+
+    assert world.run(body) == [
+        "RemoteProtocolError",
+        200,
+        "RemoteProtocolError",
+        "RemoteProtocolError",
+        "CircuitOpenError",
+    ]
+    (opened,) = [event for event in chain.events if isinstance(event, CircuitChanged)]
+    assert (opened.reason, opened.key) == ("slow calls", "https://api.test:443")
 
 
 def test_without_a_measure_no_call_is_slow(world: AnyWorld) -> None:
@@ -903,6 +924,19 @@ def test_its_forecast_says_in_words_what_is_the_matter(world: AnyWorld) -> None:
         f"the circuit of {key} is open for 5 s more",
         f"the request would be a probe of {key}",
     ]
+
+
+def test_a_success_keeps_its_circuit_from_being_forgotten() -> None:
+    """Where too many servers are called, the one forgotten is the one not called for longest."""
+    rules = CircuitBreaker()
+    circuits = Circuits(lambda: Breaker(rules), lambda: 0.0, max_keys=2)
+    for key in ("a", "b"):
+        run_sync(circuits.apply(key, ENTER))
+    breaker = circuits.closed("a")
+    assert breaker is not None
+    circuits.succeeded(breaker, "a", breaker.epoch)
+    run_sync(circuits.apply("c", ENTER))
+    assert [circuits.closed(key) is not None for key in ("a", "b", "c")] == [True, False, True]
 
 
 def test_one_call_may_be_the_whole_window() -> None:

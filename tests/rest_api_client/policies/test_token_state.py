@@ -61,6 +61,16 @@ def test_a_token_counts_once_whoever_says_so_how_often() -> None:
     assert [bool(state.take("a", ONE)) for _ in range(3)] == [True, True, False]
 
 
+def test_a_key_that_is_used_is_not_the_one_forgotten() -> None:
+    """Of the ten thousand keys that are kept, and one more, the one not asked for longest goes."""
+    state = state_of(5, Now())
+    run_sync(state.apply("b", Peek()))
+    assert state.take("a")
+    for number in range(9_999):
+        run_sync(state.apply(f"key {number}", Peek()))
+    assert [bool(state.take(key)) for key in ("a", "b")] == [True, False]
+
+
 def test_what_came_back_for_a_forgotten_key_is_nobodys() -> None:
     """Neither a fork nor a key that made room is a reason to fail, or to count anything."""
     now = Now()
