@@ -71,15 +71,17 @@ class Patience:
         with self:
             here = self._here
             left: float = here.left
-            if left <= 0:
-                raise TimeoutError
             started = time.thread_time()
             try:
+                if left <= 0:
+                    raise TimeoutError
                 return act(left)
             except TimeoutError:
                 if not here.told:
                     here.told = True
-                    _LOG.warning("%.100r took more than %g s: counted as no match", what, self._seconds)
+                    _LOG.warning(
+                        "%.100r had no time left of the request's %g s: counted as no match", what, self._seconds
+                    )
                 raise
             finally:
                 here.left = left - (time.thread_time() - started)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockserver.matching import Body, Header, JsonPartial, JsonPath, Matcher, Or, PathRegex, Query, Regex
-from mockserver.matching.patterns import compile_pattern
+from mockserver.matching.patterns import Patience, compile_pattern
 from mockserver.seen import Seen
 from rest_api_client.exceptions import ConfigurationError
 
@@ -158,8 +158,26 @@ def test_a_thousand_slow_patterns_take_no_longer_than_one(caplog: pytest.LogCapt
     ends(matcher, request)
     caplog.clear()
     assert not matcher(request)
-    assert caplog.messages == ["'(a+)+$' took more than 0.05 s: counted as no match"]
+    assert caplog.messages == ["'(a+)+$' had no time left of the request's 0.05 s: counted as no match"]
     assert "given up" in matcher.mismatches(request)[0].got
+
+
+def test_time_that_ran_out_between_two_patterns_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """What came to its end and left nothing is not named; the one that finds nothing left is, once."""
+    short = Patience(0.001)
+
+    def all_of_it(left: float) -> str:
+        until = time.thread_time() + left
+        while time.thread_time() <= until:
+            pass
+        return "found"
+
+    with short:
+        assert short.spend("first", all_of_it) == "found"
+        for what in ("second", "third"):
+            with pytest.raises(TimeoutError):
+                short.spend(what, all_of_it)
+    assert caplog.messages == ["'second' had no time left of the request's 0.001 s: counted as no match"]
 
 
 def test_a_pattern_that_was_slow_once_has_its_time_again() -> None:
