@@ -17,6 +17,8 @@ hold with real threads and sockets. Ask for `runtime_name` ("sync", "asyncio" or
 from __future__ import annotations
 
 import asyncio
+import sys
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -33,6 +35,18 @@ from rest_api_client.virtual.clock import VirtualClock
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")  # how long an example takes is the machine's affair
+
+if sys.version_info < (3, 12):
+    # Two threads may not set a trace function at once, and an audit hook lets them (python/cpython#98257): coverage's
+    # threads, while a network guard listens, would now and then die at their start.
+    def _set_trace(function: Any, *, at_once: Callable[[Any], None] = sys.settrace) -> None:
+        while True:
+            try:
+                return at_once(function)
+            except RuntimeError:  # the other thread is about to be done
+                time.sleep(0)
+
+    sys.settrace = _set_trace
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Clock)
