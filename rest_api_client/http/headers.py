@@ -138,11 +138,13 @@ class Headers(MutableMapping[str, str]):
         memo, fields = self._memo, self._fields
         if memo is None:
             return make(self)
-        maker, of, made = memo.made
-        if maker is not make or of is not fields:
+        maker, of, kept = memo.made
+        if maker is make and of is fields:
+            made: T = kept
+        else:
             made = make(self)
             memo.made = make, fields, made
-        return cast("T", made)
+        return made
 
     def merged(self, other: HeaderTypes | None) -> Headers:
         """A copy in which the other's fields replace those of the same name."""
